@@ -1,0 +1,151 @@
+/* base.h - the door of base/: errors, notes, bytes, text, tables, parallel loops. No Windows, no files, no Lua. */
+#ifndef HS_BASE_H
+#define HS_BASE_H
+
+#include <heapsift/error.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#if defined(__GNUC__)
+#define HS_PRINTF(format_idx, first_idx) __attribute__((format(printf, format_idx, first_idx)))
+#else
+#define HS_PRINTF(format_idx, first_idx)
+#endif
+
+#define HS_NO_OFF UINT64_MAX /* no file offset applies */
+#define HS_NO_VA UINT64_MAX  /* no address applies */
+
+/* ---- error.c ---- */
+
+/* Fills `err` (NULL allowed) and returns `status`, so that `return hs_fail(...)` reads well. */
+enum hs_status hs_fail(struct hs_error *err, enum hs_status status, uint64_t file_off, hs_va va, const char *format,
+                       ...) HS_PRINTF(5, 6);
+/* The same for running out of memory: `what` is what it was for. */
+enum hs_status hs_fail_memory(struct hs_error *err, const char *what);
+/* Puts "text: " before the text of `err`. */
+void hs_error_prefix(struct hs_error *err, const char *format, ...) HS_PRINTF(2, 3);
+
+/* Notes: what could not be read and why; at most HS_NOTES_MAX, then only counted. Not for several threads at once. */
+#define HS_NOTES_MAX 64u
+struct hs_notes {
+    char *texts[HS_NOTES_MAX];
+    size_t count;
+    uint64_t dropped; /* notes beyond the list, or for want of memory */
+    char more[64];    /* the text that says so */
+};
+void hs_notes_init(struct hs_notes *notes);
+void hs_notes_deinit(struct hs_notes *notes);
+void hs_notes_add(struct hs_notes *notes, const char *format, ...) HS_PRINTF(2, 3);
+/* Moves all notes of `from` behind those of `to`. */
+void hs_notes_move(struct hs_notes *to, struct hs_notes *from);
+/* Number of lines, and the idx-th one: the last says how many were dropped, if any were. */
+size_t hs_notes_lines(const struct hs_notes *notes);
+const char *hs_notes_line(struct hs_notes *notes, size_t idx);
+
+/* ---- bytes.c: the only place where raw bytes become integers ---- */
+
+static inline uint16_t hs_load_u16(const void *bytes)
+{
+    const uint8_t *b = bytes;
+    return (uint16_t)(b[0] | (uint16_t)(b[1] << 8));
+}
+static inline uint32_t hs_load_u32(const void *bytes)
+{
+    const uint8_t *b = bytes;
+    return (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
+}
+static inline uint64_t hs_load_u64(const void *bytes)
+{
+    const uint8_t *b = bytes;
+    return (uint64_t)hs_load_u32(b) | (uint64_t)hs_load_u32(b + 4) << 32;
+}
+/* An unsigned integer of 1 to 8 bytes. */
+uint64_t hs_load_uint(const void *bytes, unsigned size);
+
+/* Borrowed bytes. */
+struct hs_span {
+    const uint8_t *bytes;
+    uint64_t size;
+};
+/* The part [off, off + size) of a span; false (and nothing written) if it is not wholly inside. */
+bool hs_span_part(struct hs_span span, uint64_t off, uint64_t size, struct hs_span *part_ret);
+/* Integers at an offset; false (and nothing written) past the end. */
+bool hs_span_u16(struct hs_span span, uint64_t off, uint16_t *value_ret);
+bool hs_span_u32(struct hs_span span, uint64_t off, uint32_t *value_ret);
+bool hs_span_u64(struct hs_span span, uint64_t off, uint64_t *value_ret);
+
+/* a + b, a * b; false on overflow. */
+static inline bool hs_add_u64(uint64_t a, uint64_t b, uint64_t *sum_ret)
+{
+    *sum_ret = a + b;
+    return *sum_ret >= a;
+}
+static inline bool hs_mul_u64(uint64_t a, uint64_t b, uint64_t *product_ret)
+{
+    *product_ret = a * b;
+    return a == 0 || *product_ret / a == b;
+}
+
+/* ---- text.c ---- */
+
+/* A growing string. After a failed allocation it stays as it is and `failed` is set: check once, at the end. */
+struct hs_text {
+    char *bytes; /* 0-terminated once something was added, else NULL */
+    size_t size, capacity;
+    bool failed;
+};
+void hs_text_init(struct hs_text *text);
+void hs_text_deinit(struct hs_text *text);
+void hs_text_add(struct hs_text *text, const char *format, ...) HS_PRINTF(2, 3);
+/* Bytes that should be UTF-8, made fit for a terminal: control characters, direction marks, line separators and bytes
+ * that are no UTF-8 become \xNN; with `keep_lines` tab and newline stay. */
+void hs_text_add_escaped(struct hs_text *text, const void *bytes, size_t size, bool keep_lines);
+/* UTF-16LE to escaped UTF-8; `unit_count` 16-bit units; a lone surrogate becomes \uNNNN. */
+void hs_text_add_utf16(struct hs_text *text, const void *bytes, size_t unit_count);
+/* Raw UTF-16LE to UTF-8 without escapes, lone surrogates as U+FFFD. */
+void hs_text_add_utf16_raw(struct hs_text *text, const void *bytes, size_t unit_count);
+
+/* ---- table.c ---- */
+
+/* Strings and arrays that live as long as their owner. Zeroed, aligned for any type. */
+struct hs_arena {
+    struct hs_arena_chunk *chunks;
+};
+void hs_arena_init(struct hs_arena *arena);
+void hs_arena_deinit(struct hs_arena *arena);
+/* NULL when out of memory (or count * size overflows). */
+void *hs_arena_alloc(struct hs_arena *arena, uint64_t count, size_t size);
+/* A copy of a string; NULL when out of memory. */
+const char *hs_arena_string(struct hs_arena *arena, const char *text);
+
+/* Index of the last element of a sorted array whose uint64_t key is at most `key`; SIZE_MAX if there is none. The key
+ * lies `key_off` bytes into each element of `element_size`. */
+size_t hs_sorted_find(const void *array, size_t count, size_t element_size, size_t key_off, uint64_t key);
+
+/* ---- parallel.c ---- */
+
+/* Number of processors this process may use, at least 1. */
+unsigned hs_processor_count(void);
+
+/* Calls run(context, item) once for each item 0 .. item_count - 1, on up to `thread_count` threads (the caller's is
+ * one of them), items given out in order. Returns when all are done. Works with fewer threads where none can be had. */
+void hs_parallel(unsigned thread_count, size_t item_count, void (*run)(void *context, size_t item), void *context);
+
+struct hs_job {
+    _Atomic uint64_t done, total;
+    atomic_bool cancel;
+};
+/* The engine's side of a job; `job` may be NULL. */
+void hs_job_start(struct hs_job *job, uint64_t total);
+static inline void hs_job_advance(struct hs_job *job, uint64_t amount)
+{
+    if (job)
+        atomic_fetch_add_explicit(&job->done, amount, memory_order_relaxed);
+}
+static inline bool hs_job_stopped(const struct hs_job *job)
+{
+    return job && atomic_load_explicit(&job->cancel, memory_order_relaxed);
+}
+
+#endif

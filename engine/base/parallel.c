@@ -1,0 +1,89 @@
+/* parallel.c - a loop over items on several threads, and the job by which long work is watched and stopped. */
+#include "base/base.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+
+#define THREADS_MAX 64u
+
+unsigned hs_processor_count(void)
+{
+    cpu_set_t set;
+    int count;
+
+    if (sched_getaffinity(0, sizeof set, &set) != 0)
+        return 1;
+    count = CPU_COUNT(&set);
+    return count > 0 ? (unsigned)count : 1;
+}
+
+struct loop {
+    void (*run)(void *context, size_t item);
+    void *context;
+    size_t item_count;
+    atomic_size_t next;
+};
+
+static void *loop_run(void *argument)
+{
+    struct loop *loop = argument;
+
+    for (;;) {
+        size_t item = atomic_fetch_add_explicit(&loop->next, 1, memory_order_relaxed);
+        if (item >= loop->item_count)
+            return NULL;
+        loop->run(loop->context, item);
+    }
+}
+
+void hs_parallel(unsigned thread_count, size_t item_count, void (*run)(void *context, size_t item), void *context)
+{
+    struct loop loop = {.run = run, .context = context, .item_count = item_count};
+    pthread_t threads[THREADS_MAX];
+    unsigned helpers = 0;
+
+    if (thread_count > THREADS_MAX)
+        thread_count = THREADS_MAX;
+    if (thread_count > item_count)
+        thread_count = (unsigned)item_count;
+    while (helpers + 1 < thread_count && pthread_create(&threads[helpers], NULL, loop_run, &loop) == 0)
+        helpers++;
+    loop_run(&loop);
+    for (unsigned i = 0; i < helpers; i++)
+        pthread_join(threads[i], NULL);
+}
+
+struct hs_job *hs_job_create(void)
+{
+    return calloc(1, sizeof(struct hs_job));
+}
+
+void hs_job_destroy(struct hs_job *job)
+{
+    free(job);
+}
+
+void hs_job_cancel(struct hs_job *job)
+{
+    atomic_store_explicit(&job->cancel, true, memory_order_relaxed);
+}
+
+bool hs_job_cancelled(const struct hs_job *job)
+{
+    return hs_job_stopped(job);
+}
+
+void hs_job_progress(const struct hs_job *job, uint64_t *done_ret, uint64_t *total_ret)
+{
+    *done_ret = atomic_load_explicit(&job->done, memory_order_relaxed);
+    *total_ret = atomic_load_explicit(&job->total, memory_order_relaxed);
+}
+
+void hs_job_start(struct hs_job *job, uint64_t total)
+{
+    if (!job)
+        return;
+    atomic_store_explicit(&job->done, 0, memory_order_relaxed);
+    atomic_store_explicit(&job->total, total, memory_order_relaxed);
+}

@@ -1,0 +1,327 @@
+/* module.c - modules by address and by name, their images on demand, and symbols over exports. */
+#include "process/process.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define FORWARDER_STEPS 8
+
+/* "C:\\WINDOWS\\system32\\ntdll.dll" -> "ntdll", as debuggers name modules. NULL when out of memory. */
+static const char *short_name(struct hs_process *process, const char *path, hs_va base)
+{
+    const char *start = path, *end;
+    struct hs_text text;
+    const char *name;
+
+    for (const char *p = path; *p; p++)
+        if (*p == '\\' || *p == '/')
+            start = p + 1;
+    end = strrchr(start, '.');
+    if (!end || end == start)
+        end = start + strlen(start);
+    hs_text_init(&text);
+    if (end > start)
+        hs_text_add(&text, "%.*s", (int)(end - start), start);
+    else
+        hs_text_add(&text, "image%08" PRIx64, base);
+    name = text.failed ? NULL : hs_arena_string(&process->arena, text.bytes);
+    hs_text_deinit(&text);
+    return name;
+}
+
+static int compare_names(const char *a, const char *b)
+{
+    for (; *a && tolower((unsigned char)*a) == tolower((unsigned char)*b); a++, b++)
+        ;
+    return tolower((unsigned char)*a) - tolower((unsigned char)*b);
+}
+
+struct by_base {
+    hs_va base;
+    uint32_t idx;
+};
+
+static int compare_bases(const void *a, const void *b)
+{
+    const struct by_base *one = a, *two = b;
+
+    if (one->base != two->base)
+        return one->base < two->base ? -1 : 1;
+    return one->idx < two->idx ? -1 : one->idx > two->idx;
+}
+
+static enum hs_status sort_by_base(struct hs_process *process, struct hs_error *err)
+{
+    struct by_base *order = calloc(process->module_count + 1, sizeof *order);
+
+    process->modules_by_base = hs_arena_alloc(&process->arena, process->module_count, sizeof *process->modules_by_base);
+    if (!order || !process->modules_by_base) {
+        free(order);
+        return hs_fail_memory(err, "the modules");
+    }
+    for (size_t i = 0; i < process->module_count; i++)
+        order[i] = (struct by_base){process->modules[i].facts.base, (uint32_t)i};
+    qsort(order, process->module_count, sizeof *order, compare_bases);
+    for (size_t i = 0; i < process->module_count; i++)
+        process->modules_by_base[i] = order[i].idx;
+    free(order);
+    return HS_OK;
+}
+
+/* Two modules of one name get their base address behind it, as debuggers do; the first keeps the plain name. */
+static enum hs_status tell_twins_apart(struct hs_process *process, struct hs_error *err)
+{
+    for (size_t i = 1; i < process->module_count; i++) {
+        struct hs_module *module = &process->modules[i].facts;
+        struct hs_text text;
+        size_t twin = 0;
+
+        while (twin < i && compare_names(process->modules[twin].facts.name, module->name) != 0)
+            twin++;
+        if (twin == i)
+            continue;
+        hs_text_init(&text);
+        hs_text_add(&text, "%s_%08" PRIx64, module->name, module->base);
+        module->name = text.failed ? NULL : hs_arena_string(&process->arena, text.bytes);
+        hs_text_deinit(&text);
+        if (!module->name)
+            return hs_fail_memory(err, "a module's name");
+    }
+    return HS_OK;
+}
+
+enum hs_status hs_process_init_modules(struct hs_process *process, struct hs_error *err)
+{
+    const struct hs_file *file = process->file;
+    enum hs_status status;
+
+    process->modules = hs_arena_alloc(&process->arena, file->module_count, sizeof *process->modules);
+    if (!process->modules)
+        return hs_fail_memory(err, "the modules");
+    process->module_count = file->module_count;
+    for (size_t i = 0; i < file->module_count; i++) {
+        const struct hs_module_record *record = &file->modules[i];
+        struct hs_module *module = &process->modules[i].facts;
+
+        *module = (struct hs_module){
+            .base = record->base,
+            .size = record->size,
+            .timestamp = record->timestamp,
+            .checksum = record->checksum,
+            .name = short_name(process, record->path, record->base),
+            .path = record->path,
+            .has_version = record->has_version,
+            .pdb_name = "",
+            .pdb_id = "",
+        };
+        memcpy(module->version, record->version, sizeof module->version);
+        if (!module->name ||
+            hs_image_codeview(record->codeview, &process->arena, &module->pdb_name, &module->pdb_id) == HS_ERR_MEMORY)
+            return hs_fail_memory(err, "a module's name");
+    }
+    status = sort_by_base(process, err);
+    return status == HS_OK ? tell_twins_apart(process, err) : status;
+}
+
+void hs_process_deinit_modules(struct hs_process *process)
+{
+    for (size_t i = 0; i < process->module_count; i++) {
+        struct hs_image *image = atomic_load(&process->modules[i].image);
+
+        if (image)
+            hs_image_deinit(image);
+        free(image);
+    }
+}
+
+const struct hs_image *hs_process_image(const struct hs_process *process, size_t module_idx)
+{
+    struct hs_process_module *module = &process->modules[module_idx];
+    struct hs_image *image = atomic_load_explicit(&module->image, memory_order_acquire);
+    pthread_mutex_t *lock = (pthread_mutex_t *)(uintptr_t)&process->lock;
+
+    if (image)
+        return image;
+    pthread_mutex_lock(lock);
+    image = atomic_load_explicit(&module->image, memory_order_relaxed);
+    if (!image && (image = calloc(1, sizeof *image))) {
+        if (hs_image_init(image, process->space, module->facts.base, module->facts.size, module->facts.name,
+                          process->notes, NULL) == HS_OK) {
+            atomic_store_explicit(&module->image, image, memory_order_release);
+        } else {
+            free(image);
+            image = NULL;
+        }
+    }
+    pthread_mutex_unlock(lock);
+    return image;
+}
+
+size_t hs_process_module_at(const struct hs_process *process, hs_va va)
+{
+    size_t low = 0, high = process->module_count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (process->modules[process->modules_by_base[middle]].facts.base <= va)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low == 0)
+        return SIZE_MAX;
+    low = process->modules_by_base[low - 1];
+    return va - process->modules[low].facts.base < process->modules[low].facts.size ? low : SIZE_MAX;
+}
+
+/* "ntdll.dll" without its extension equals "ntdll". */
+static bool same_without_extension(const char *name, const char *text)
+{
+    const char *dot = strrchr(text, '.');
+    char stem[256];
+
+    if (!dot || (size_t)(dot - text) >= sizeof stem)
+        return false;
+    memcpy(stem, text, (size_t)(dot - text));
+    stem[dot - text] = 0;
+    return compare_names(name, stem) == 0;
+}
+
+size_t hs_process_module_named(const struct hs_process *process, const char *name)
+{
+    for (size_t i = 0; i < process->module_count; i++)
+        if (compare_names(process->modules[i].facts.name, name) == 0)
+            return i;
+    for (size_t i = 0; i < process->module_count; i++)
+        if (same_without_extension(process->modules[i].facts.name, name))
+            return i;
+    return SIZE_MAX;
+}
+
+enum hs_status hs_process_symbol(const struct hs_process *process, hs_va va, struct hs_symbol *symbol_ret)
+{
+    size_t idx = hs_process_module_at(process, va);
+    const struct hs_image *image;
+    const struct hs_export *nearest = NULL;
+
+    if (idx == SIZE_MAX)
+        return HS_NOT_FOUND;
+    *symbol_ret = (struct hs_symbol){.module_idx = idx, .rva = va - process->modules[idx].facts.base, .name = ""};
+    image = hs_process_image(process, idx);
+    if (image)
+        nearest = hs_image_nearest(image, va);
+    if (nearest) {
+        symbol_ret->name = nearest->name;
+        symbol_ret->ordinal = nearest->ordinal;
+        symbol_ret->has_name = true;
+        symbol_ret->offset = va - nearest->va;
+        symbol_ret->near_name = symbol_ret->offset <= HS_SYMBOL_NEAR;
+    }
+    return HS_OK;
+}
+
+size_t hs_process_symbol_text(const struct hs_process *process, const struct hs_symbol *symbol,
+                              enum hs_symbol_style style, char *text_ret, size_t size)
+{
+    const char *module = process->modules[symbol->module_idx].facts.name;
+    char ordinal[24], rva[24] = "", offset[24] = "";
+    const char *name = symbol->name;
+    int length;
+
+    snprintf(ordinal, sizeof ordinal, "Ordinal%" PRIu32, symbol->ordinal);
+    if (!*name)
+        name = ordinal;
+    if (symbol->rva)
+        snprintf(rva, sizeof rva, "+0x%" PRIx64, symbol->rva);
+    if (symbol->offset)
+        snprintf(offset, sizeof offset, "+0x%" PRIx64, symbol->offset);
+    if (!symbol->has_name)
+        length = snprintf(text_ret, size, "%s%s", module, rva);
+    else if (symbol->near_name || style == HS_SYMBOL_WINDBG)
+        length = snprintf(text_ret, size, "%s!%s%s", module, name, offset);
+    else
+        length = snprintf(text_ret, size, "%s%s [%s%s]", module, rva, name, offset);
+    return length > 0 ? (size_t)length : 0;
+}
+
+/* The export `name` of a module, forwarders followed; NULL if there is none. */
+static const struct hs_export *find_export(const struct hs_process *process, size_t module_idx, const char *name)
+{
+    char target[512];
+
+    for (int step = 0; step < FORWARDER_STEPS; step++) {
+        const struct hs_image *image = hs_process_image(process, module_idx);
+        const struct hs_export *export = image ? hs_image_named(image, name) : NULL;
+        char *dot;
+
+        if (!export || !*export->forwarder)
+            return export;
+        /* "NTDLL.RtlAllocateHeap" or "NTDLL.#12" */
+        if (snprintf(target, sizeof target, "%s", export->forwarder) >= (int)sizeof target)
+            return NULL;
+        dot = strrchr(target, '.');
+        if (!dot)
+            return NULL;
+        *dot = 0;
+        module_idx = hs_process_module_named(process, target);
+        if (module_idx == SIZE_MAX)
+            return NULL;
+        name = dot + 1;
+        if (*name == '#') {
+            static const char word[] = "Ordinal";
+            char number[16];
+
+            snprintf(number, sizeof number, "%.15s", name + 1);
+            snprintf(target, sizeof target, "%s%s", word, number);
+            name = target;
+        }
+    }
+    return NULL;
+}
+
+enum hs_status hs_process_resolve(const struct hs_process *process, const char *text, hs_va *va_ret)
+{
+    char copy[1024];
+    uint64_t offset = 0;
+    char *bang, *plus, *end;
+    size_t idx;
+
+    if (snprintf(copy, sizeof copy, "%s", text) >= (int)sizeof copy)
+        return HS_NOT_FOUND;
+    bang = strchr(copy, '!');
+    plus = strrchr(bang ? bang : copy, '+');
+    if (plus && isxdigit((unsigned char)plus[1])) {
+        offset = strtoull(plus + 1, &end, 16);
+        if (*end == 0)
+            *plus = 0;
+        else
+            offset = 0; /* a name that has a plus in it */
+    }
+    if (bang)
+        *bang = 0;
+    idx = hs_process_module_named(process, copy);
+    if (idx == SIZE_MAX)
+        return HS_NOT_FOUND;
+    if (bang) {
+        const struct hs_export *export = find_export(process, idx, bang + 1);
+
+        if (!export)
+            return HS_NOT_FOUND;
+        *va_ret = export->va + offset;
+    } else {
+        *va_ret = process->modules[idx].facts.base + offset;
+    }
+    return HS_OK;
+}
+
+bool hs_process_executable(const struct hs_process *process, hs_va va)
+{
+    size_t idx = hs_process_module_at(process, va);
+    const struct hs_image *image = idx == SIZE_MAX ? NULL : hs_process_image(process, idx);
+    const struct hs_section *section = image ? hs_image_section_at(image, va) : NULL;
+
+    return section && section->executable;
+}

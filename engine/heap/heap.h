@@ -1,0 +1,174 @@
+/* heap.h - the door of heap/: where blocks begin and end, and which are in use. */
+#ifndef HS_HEAP_H
+#define HS_HEAP_H
+
+#include "process/process.h"
+#include <heapsift/heap.h>
+
+/* What is inside an extent. */
+enum hs_extent_kind {
+    HS_EXTENT_RUN,  /* bytes of a segment that the dump holds: any number of blocks, starts in a bitmap */
+    HS_EXTENT_HOLE, /* an uncommitted range of a segment: one block, no bytes */
+    HS_EXTENT_LARGE /* a block allocated with VirtualAlloc */
+};
+
+/* A piece of a heap. Extents do not overlap; those of a heap stand together, its segments' in address order first. */
+struct hs_extent {
+    enum hs_extent_kind kind;
+    hs_va va;
+    uint64_t size;        /* bytes; of a large block its whole commit, from the list entry on */
+    const uint8_t *bytes; /* mapped dump memory: run: all of it; large: at least the list entry and header */
+    uint32_t heap_idx;
+    uint32_t segment_idx;     /* into hs_heaps.segments; UINT32_MAX for a large block */
+    uint32_t first_id, count; /* of its blocks */
+    uint64_t *starts;         /* run: one bit a unit, set where a block begins */
+    uint32_t *ranks;          /* run: blocks before each HS_RANK_WORDS words */
+};
+#define HS_RANK_WORDS 8u
+
+/* A segment and where its extents stand. */
+struct hs_heap_segment {
+    struct hs_segment facts;
+    size_t first_extent, extent_count;
+};
+
+struct hs_heaps {
+    const struct hs_process *process;
+    struct hs_notes *notes;
+    struct hs_arena arena;
+    unsigned unit;       /* bytes: 8 or 16 */
+    unsigned header_off; /* of the 8 bytes in a _HEAP_ENTRY that say something */
+
+    struct hs_heap *heaps;
+    size_t count;
+    hs_va *front_end_va; /* a heap: user address of its look-aside array, or 0 */
+    hs_va **lookaside;   /* a heap: header addresses of blocks on look-aside lists, sorted */
+    size_t *lookaside_count;
+    size_t *first_segment; /* count + 1 entries into segments */
+    struct hs_heap_segment *segments;
+    size_t segment_count, segment_capacity;
+
+    struct hs_extent *extents;
+    size_t extent_count, extent_capacity;
+    uint32_t *extents_by_va; /* indexes of those that are not empty, in address order */
+    size_t extents_by_va_count;
+    uint64_t *lost; /* a heap: bytes whose headers or segment records cannot be used, known before the walk */
+};
+
+/* Finds heaps, segments, uncommitted ranges, large blocks and look-aside lists. Walks no blocks. HS_ERR_MEMORY. */
+HS_MUST_CHECK enum hs_status hs_heaps_init(struct hs_heaps *heaps, const struct hs_process *process,
+                                           struct hs_notes *notes, struct hs_error *err);
+void hs_heaps_deinit(struct hs_heaps *heaps);
+/* Index into extents_by_va of the last extent that begins at or below `va`; SIZE_MAX if there is none. */
+size_t hs_heaps_extent_below(const struct hs_heaps *heaps, hs_va va);
+
+struct hs_blocks {
+    struct hs_heaps *heaps;
+    uint32_t count;
+    struct hs_heap_totals *totals; /* a heap */
+};
+
+/* Walks every segment, on `thread_count` threads. `heaps` gets its bitmaps, ids and unread sizes. HS_ERR_MEMORY,
+ * HS_ERR_CANCELLED (then deinit and begin again). */
+HS_MUST_CHECK enum hs_status hs_blocks_init(struct hs_blocks *blocks, struct hs_heaps *heaps, unsigned thread_count,
+                                            struct hs_notes *notes, struct hs_job *job, struct hs_error *err);
+void hs_blocks_deinit(struct hs_blocks *blocks);
+
+/* The 8 bytes of a _HEAP_ENTRY that say something. */
+struct hs_entry {
+    uint16_t units, previous_units;
+    uint8_t small_tag, flags, unused_bytes, segment_index;
+};
+
+static inline struct hs_entry hs_entry_load(const struct hs_heaps *heaps, const uint8_t *bytes)
+{
+    uint64_t raw = hs_load_u64(bytes + heaps->header_off);
+
+    return (struct hs_entry){(uint16_t)raw,        (uint16_t)(raw >> 16), (uint8_t)(raw >> 32),
+                             (uint8_t)(raw >> 40), (uint8_t)(raw >> 48),  (uint8_t)(raw >> 56)};
+}
+
+/* What whole-heap kernels ask of a block. */
+struct hs_brief {
+    enum hs_block_state state;
+    uint8_t flags;
+    uint64_t size, total; /* as in struct hs_block */
+};
+
+/* Goes through blocks in id order. */
+struct hs_block_cursor {
+    const struct hs_blocks *blocks;
+    const struct hs_extent *extent;
+    size_t word;   /* of extent->starts */
+    uint64_t bits; /* of that word, not yet given out */
+    uint32_t next_id;
+    uint32_t id;  /* of the block found */
+    uint64_t off; /* of its header in the extent */
+};
+
+/* The cursor's next block is `id` (or there is none). */
+void hs_block_cursor_init(struct hs_block_cursor *cursor, const struct hs_blocks *blocks, uint32_t id);
+bool hs_block_cursor_next_extent(struct hs_block_cursor *cursor);
+
+/* Steps to the next block; false past the last. */
+static inline bool hs_block_cursor_next(struct hs_block_cursor *cursor)
+{
+    const struct hs_extent *extent = cursor->extent;
+
+    while (!extent || cursor->next_id == extent->first_id + extent->count) {
+        if (!hs_block_cursor_next_extent(cursor))
+            return false;
+        extent = cursor->extent;
+    }
+    cursor->id = cursor->next_id++;
+    if (extent->kind != HS_EXTENT_RUN) {
+        cursor->off = 0;
+        return true;
+    }
+    while (!cursor->bits)
+        cursor->bits = extent->starts[++cursor->word];
+    cursor->off = (cursor->word * 64 + (size_t)__builtin_ctzll(cursor->bits)) * cursor->blocks->heaps->unit;
+    cursor->bits &= cursor->bits - 1;
+    return true;
+}
+
+/* State and sizes of the block at `off` in `extent`. */
+void hs_block_brief_special(const struct hs_heaps *heaps, const struct hs_extent *extent, uint64_t off,
+                            struct hs_brief *brief_ret);
+bool hs_block_is_lookaside(const struct hs_heaps *heaps, uint32_t heap_idx, hs_va va);
+
+static inline void hs_block_brief(const struct hs_heaps *heaps, const struct hs_extent *extent, uint64_t off,
+                                  struct hs_brief *brief_ret)
+{
+    struct hs_entry entry;
+    hs_va va = extent->va + off;
+
+    if (extent->kind != HS_EXTENT_RUN || va < heaps->segments[extent->segment_idx].facts.first_entry_va) {
+        hs_block_brief_special(heaps, extent, off, brief_ret);
+        return;
+    }
+    entry = hs_entry_load(heaps, extent->bytes + off);
+    brief_ret->flags = entry.flags;
+    brief_ret->total = (uint64_t)entry.units * heaps->unit;
+    brief_ret->size = brief_ret->total - heaps->unit;
+    if (!(entry.flags & HS_ENTRY_BUSY)) {
+        brief_ret->state = HS_BLOCK_FREE;
+    } else if ((entry.flags & HS_ENTRY_VIRTUAL) || entry.unused_bytes < 8 ||
+               va + heaps->unit == heaps->front_end_va[extent->heap_idx]) {
+        brief_ret->state = HS_BLOCK_INTERNAL;
+    } else if (heaps->lookaside_count[extent->heap_idx] && hs_block_is_lookaside(heaps, extent->heap_idx, va)) {
+        brief_ret->state = HS_BLOCK_LOOKASIDE;
+    } else {
+        brief_ret->state = HS_BLOCK_BUSY;
+        brief_ret->size = brief_ret->total - entry.unused_bytes;
+    }
+}
+
+/* The whole block. */
+void hs_block_fill(const struct hs_blocks *blocks, const struct hs_extent *extent, uint32_t id, uint64_t off,
+                   struct hs_block *block_ret);
+/* Its stored index; HS_KEY-like UINT32_MAX if it has none. */
+uint32_t hs_block_stored(const struct hs_heaps *heaps, const struct hs_extent *extent, uint64_t off,
+                         const struct hs_brief *brief);
+
+#endif

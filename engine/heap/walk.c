@@ -1,0 +1,247 @@
+/* walk.c - one pass over the entries of a segment, from its base to its end.
+ *
+ * A header is trusted when its size keeps it inside the committed run and its PreviousSize is the size of the block
+ * before it (the first block behind a hole has PreviousSize 0). Where that fails, the walk looks for the next place
+ * from which several headers agree with each other; what lies between is lost and noted, and nothing else is. */
+#include "heap/nt.h"
+
+#include <inttypes.h>
+
+#define CHAIN_LINKS 4u                 /* headers that must agree before a place is trusted again */
+#define UNKNOWN_UNITS UINT32_MAX       /* the size of the block before is not known */
+#define STOP_BYTES (UINT64_C(1) << 20) /* bytes between two looks at the job */
+
+struct walker {
+    struct hs_heaps *heaps;
+    const struct hs_heap_segment *segment;
+    struct hs_segment_walk *walk;
+    struct hs_extent *extent; /* the run that is walked */
+    hs_va before;             /* block before the present one, if before_units is known */
+    uint32_t before_units;    /* its size */
+};
+
+static void mark(struct walker *w, hs_va va, uint64_t total, enum hs_block_state state, uint64_t size)
+{
+    uint64_t unit_idx = (va - w->extent->va) / w->heaps->unit;
+
+    w->extent->starts[unit_idx / 64] |= UINT64_C(1) << (unit_idx % 64);
+    w->walk->totals.count[state]++;
+    w->walk->totals.total[state] += total;
+    if (state == HS_BLOCK_BUSY)
+        w->walk->totals.busy_size += size;
+}
+
+static void unmark_before(struct walker *w)
+{
+    struct hs_brief brief;
+    uint64_t unit_idx = (w->before - w->extent->va) / w->heaps->unit;
+
+    hs_block_brief(w->heaps, w->extent, w->before - w->extent->va, &brief);
+    w->extent->starts[unit_idx / 64] &= ~(UINT64_C(1) << (unit_idx % 64));
+    w->walk->totals.count[brief.state]--;
+    w->walk->totals.total[brief.state] -= brief.total;
+    if (brief.state == HS_BLOCK_BUSY)
+        w->walk->totals.busy_size -= brief.size;
+}
+
+/* Where blocks of the present run must end: the next hole, the end of the segment, or, where the dump lacks what
+ * follows, somewhere behind the run. */
+static hs_va run_limit(const struct walker *w)
+{
+    const struct hs_extent *extents = w->heaps->extents;
+    size_t last = w->segment->first_extent + w->segment->extent_count;
+
+    for (size_t i = (size_t)(w->extent - extents) + 1; i < last; i++)
+        if (extents[i].kind == HS_EXTENT_HOLE)
+            return extents[i].va;
+    return w->segment->facts.end_va;
+}
+
+static struct hs_entry entry_at(const struct walker *w, hs_va va)
+{
+    return hs_entry_load(w->heaps, w->extent->bytes + (va - w->extent->va));
+}
+
+static bool in_run(const struct walker *w, hs_va va)
+{
+    return va >= w->extent->va && va - w->extent->va < w->extent->size;
+}
+
+/* Whether headers from `va` on agree with each other. */
+static bool chain_agrees(const struct walker *w, hs_va va, hs_va limit)
+{
+    for (unsigned links = 0; links < CHAIN_LINKS; links++) {
+        struct hs_entry entry = entry_at(w, va);
+        hs_va next = va + (uint64_t)entry.units * w->heaps->unit;
+
+        if (entry.units == 0 || next > limit)
+            return false;
+        if (!in_run(w, next)) /* the end of what is there: it must be the end of the run, too */
+            return next == limit || links > 0;
+        if (entry_at(w, next).previous_units != entry.units)
+            return false;
+        va = next;
+    }
+    return true;
+}
+
+/* The next trusted header at or above `va`; the end of the run if there is none. */
+static hs_va resync(const struct walker *w, hs_va va, hs_va limit, struct hs_job *job)
+{
+    hs_va end = w->extent->va + w->extent->size;
+
+    for (; va < end; va += w->heaps->unit) {
+        if (chain_agrees(w, va, limit))
+            return va;
+        if ((va & (STOP_BYTES - 1)) == 0 && hs_job_stopped(job))
+            return end;
+    }
+    return end;
+}
+
+static void lose(struct walker *w, hs_va from, hs_va to, const char *reason)
+{
+    if (to <= from)
+        return;
+    w->walk->lost += to - from;
+    hs_notes_add(&w->walk->notes, "heap %08" PRIx64 ": %08" PRIx64 "..%08" PRIx64 " (0x%" PRIx64 " bytes) not read: %s",
+                 w->heaps->heaps[w->segment->facts.heap_idx].va, from, to, to - from, reason);
+}
+
+/* The header at `va` cannot be right. Decides what is lost and returns where the walk goes on.
+ *
+ * The next trusted header tells how long the block before it is, so where that one begins. If it begins at `va`, only
+ * the block at `va` is damaged. If it begins at or inside the block before `va`, that block's size led astray. The
+ * search begins at `va` and not earlier: a merged free block is full of old headers that agree with each other. */
+static hs_va recover(struct walker *w, hs_va va, hs_va limit, const char *reason, struct hs_job *job)
+{
+    bool known = w->before_units != UNKNOWN_UNITS && in_run(w, w->before);
+    hs_va next = resync(w, va, limit, job);
+    hs_va from = va;
+
+    if (known && in_run(w, next)) {
+        hs_va told = next - (uint64_t)entry_at(w, next).previous_units * w->heaps->unit;
+
+        if (told >= w->before && told < va) {
+            unmark_before(w);
+            from = w->before;
+            if (told > w->before)
+                next = resync(w, w->before + w->heaps->unit, limit, job);
+        }
+    }
+    lose(w, from, next, reason);
+    w->before_units = UNKNOWN_UNITS;
+    return next;
+}
+
+/* The heap header and the segment record, before the first entry: told by addresses, not by sizes. */
+static hs_va walk_start(struct walker *w, hs_va va)
+{
+    const struct hs_segment *segment = &w->segment->facts;
+
+    if (va == segment->base_va && segment->va > segment->base_va && in_run(w, va)) {
+        mark(w, va, segment->va - va, HS_BLOCK_INTERNAL, 0);
+        va = segment->va;
+    }
+    if (va == segment->va && in_run(w, va)) {
+        mark(w, va, segment->first_entry_va - va, HS_BLOCK_INTERNAL, 0);
+        va = segment->first_entry_va;
+    }
+    return va < segment->first_entry_va ? segment->first_entry_va : va;
+}
+
+/* Walks the present run from `va` on; returns where its last block ends. */
+static hs_va walk_run(struct walker *w, hs_va va, struct hs_job *job)
+{
+    const struct hs_heaps *heaps = w->heaps;
+    const hs_va end = w->extent->va + w->extent->size;
+    const hs_va limit = run_limit(w);
+    hs_va stop_at = va + STOP_BYTES;
+
+    while (va < end) {
+        uint64_t off = va - w->extent->va;
+        struct hs_entry entry = hs_entry_load(heaps, w->extent->bytes + off);
+        hs_va next = va + (uint64_t)entry.units * heaps->unit;
+        struct hs_brief brief;
+
+        if (va >= stop_at) {
+            hs_job_advance(job, STOP_BYTES);
+            stop_at += STOP_BYTES;
+            if (hs_job_stopped(job)) {
+                w->walk->cancelled = true;
+                return end;
+            }
+        }
+        if (entry.units == 0 || next > limit) {
+            va = recover(w, va, limit,
+                         entry.units ? "a block there reaches over the end of its run" : "a block there has size 0",
+                         job);
+            continue;
+        }
+        if (w->before_units != UNKNOWN_UNITS && entry.previous_units != w->before_units) {
+            if (!chain_agrees(w, va, limit)) {
+                va = recover(w, va, limit, "the header there does not agree with the block before it", job);
+                continue;
+            }
+            hs_notes_add(&w->walk->notes,
+                         "heap %08" PRIx64 ": block %08" PRIx64 " says the block before it has 0x%x units, it has "
+                         "0x%" PRIx32,
+                         heaps->heaps[w->extent->heap_idx].va, va, entry.previous_units, w->before_units);
+        }
+        hs_block_brief(heaps, w->extent, off, &brief);
+        if (brief.state == HS_BLOCK_BUSY && entry.unused_bytes > brief.total) {
+            va = recover(w, va, limit, "a block there has more unused bytes than it is long", job);
+            continue;
+        }
+        mark(w, va, brief.total, brief.state, brief.size);
+        if ((entry.flags & (HS_ENTRY_BUSY | HS_ENTRY_VIRTUAL)) == (HS_ENTRY_BUSY | HS_ENTRY_VIRTUAL))
+            w->walk->front_areas++;
+        w->before = va;
+        w->before_units = entry.units;
+        va = next;
+    }
+    return va;
+}
+
+void hs_nt_walk_segment(struct hs_heaps *heaps, size_t segment_idx, struct hs_job *job, struct hs_segment_walk *walk)
+{
+    struct walker w = {
+        .heaps = heaps, .segment = &heaps->segments[segment_idx], .walk = walk, .before_units = UNKNOWN_UNITS};
+    hs_va va = w.segment->facts.base_va;
+
+    for (size_t i = 0; i < w.segment->extent_count && !walk->cancelled; i++) {
+        struct hs_extent *extent = &heaps->extents[w.segment->first_extent + i];
+
+        if (extent->size == 0)
+            continue;
+        w.extent = extent;
+        if (extent->va > va) {
+            lose(&w, va, extent->va, "the dump does not hold it");
+            va = extent->va;
+            w.before_units = UNKNOWN_UNITS;
+            /* Behind a gap no block is known to begin where the run does. */
+            if (extent->kind == HS_EXTENT_RUN && va > w.segment->facts.first_entry_va) {
+                hs_va next = resync(&w, va, run_limit(&w), job);
+
+                lose(&w, va, next, "it follows a gap, no header there can be trusted");
+                va = next;
+            }
+        }
+        if (extent->kind == HS_EXTENT_HOLE) {
+            walk->totals.count[HS_BLOCK_UNCOMMITTED]++;
+            walk->totals.total[HS_BLOCK_UNCOMMITTED] += extent->size;
+            va = extent->va + extent->size;
+            w.before_units = UNKNOWN_UNITS;
+            continue;
+        }
+        if (!in_run(&w, va)) /* the last block of the run before reaches over this whole run */
+            continue;
+        if (va < w.segment->facts.first_entry_va)
+            va = walk_start(&w, va);
+        va = walk_run(&w, va, job);
+    }
+    if (!walk->cancelled && va < w.segment->facts.end_va) {
+        w.extent = NULL;
+        lose(&w, va, w.segment->facts.end_va, "the dump does not hold it");
+    }
+}

@@ -1,0 +1,28 @@
+/* dump.h - the door of dump/: the only wiring. Owns everything from the file to the traces. */
+#ifndef HS_DUMP_H
+#define HS_DUMP_H
+
+#include "heap/heap.h"
+#include "trace/trace.h"
+
+struct hs_dump {
+    struct hs_notes notes;
+    struct hs_file *file;
+    struct hs_space space;
+    struct hs_process process;
+    unsigned thread_count;
+
+    /* Built when first asked for, under `lock`; never changed after. */
+    pthread_mutex_t lock;
+    bool has_heaps, has_blocks, has_traces, looked_for_traces;
+    struct hs_heaps heaps;
+    struct hs_blocks blocks;
+    struct hs_traces traces;
+};
+
+/* hs_dump_open over bytes that the caller keeps until close (tests, fuzzing). */
+HS_MUST_CHECK enum hs_status hs_dump_open_bytes(const char *name, const void *bytes, size_t size,
+                                                const struct hs_open_options *options, struct hs_dump **dump_ret,
+                                                struct hs_error *err);
+
+#endif

@@ -1,0 +1,253 @@
+/* group.c - the blocks of a set counted by what they have in common.
+ *
+ * Each shard of blocks is counted into a table of its own thread; the tables are added up and sorted, so the result does
+ * not depend on how many threads there were. */
+#include "query/query.h"
+
+#include <stdlib.h>
+
+struct hs_groups {
+    struct hs_group *rows;
+    size_t count;
+};
+
+/* Open addressing; a row with count 0 is free. */
+struct table {
+    struct hs_group *rows;
+    size_t capacity, count; /* capacity: a power of two */
+};
+
+#define TABLE_START 1024u
+
+static uint64_t hash_keys(const uint64_t *keys, unsigned key_count)
+{
+    uint64_t hash = 0;
+
+    for (unsigned i = 0; i < key_count; i++) {
+        hash = (hash ^ keys[i]) * UINT64_C(0x9e3779b97f4a7c15);
+        hash ^= hash >> 29;
+    }
+    return hash;
+}
+
+static struct hs_group *table_slot(const struct table *table, const uint64_t *keys, unsigned key_count)
+{
+    size_t idx = hash_keys(keys, key_count) & (table->capacity - 1);
+
+    while (table->rows[idx].count && memcmp(table->rows[idx].keys, keys, key_count * sizeof *keys) != 0)
+        idx = (idx + 1) & (table->capacity - 1);
+    return &table->rows[idx];
+}
+
+static bool table_grow(struct table *table, unsigned key_count)
+{
+    struct table bigger = {.capacity = table->capacity ? table->capacity * 2 : TABLE_START, .count = table->count};
+
+    bigger.rows = calloc(bigger.capacity, sizeof *bigger.rows);
+    if (!bigger.rows)
+        return false;
+    for (size_t i = 0; i < table->capacity; i++)
+        if (table->rows[i].count)
+            *table_slot(&bigger, table->rows[i].keys, key_count) = table->rows[i];
+    free(table->rows);
+    *table = bigger;
+    return true;
+}
+
+static bool table_add(struct table *table, const uint64_t *keys, unsigned key_count, uint64_t count, uint64_t bytes)
+{
+    struct hs_group *row;
+
+    if (table->count * 2 >= table->capacity && !table_grow(table, key_count))
+        return false;
+    row = table_slot(table, keys, key_count);
+    if (!row->count) {
+        memcpy(row->keys, keys, key_count * sizeof *keys);
+        table->count++;
+    }
+    row->count += count;
+    row->bytes += bytes;
+    return true;
+}
+
+static uint64_t size_class(uint64_t size)
+{
+    uint64_t class = 8;
+
+    while (class < size && class < UINT64_C(1) << 63)
+        class *= 2;
+    return class;
+}
+
+/* The value of one key of one block. */
+static uint64_t key_of(const struct hs_heaps *heaps, const struct hs_block_cursor *cursor, const struct hs_brief *brief,
+                       enum hs_key key)
+{
+    const struct hs_extent *extent = cursor->extent;
+    uint32_t stored;
+    uint64_t value;
+    struct hs_block block;
+
+    switch (key) {
+    case HS_KEY_SIZE: return brief->size;
+    case HS_KEY_SIZE_CLASS: return size_class(brief->size);
+    case HS_KEY_HEAP: return extent->heap_idx;
+    case HS_KEY_STATE: return (uint64_t)brief->state;
+    case HS_KEY_TOTAL: return brief->total;
+    case HS_KEY_FLAGS: return brief->flags;
+    case HS_KEY_STORED:
+        stored = hs_block_stored(heaps, extent, cursor->off, brief);
+        return stored == UINT32_MAX ? HS_KEY_NONE : stored;
+    case HS_KEY_TAG: hs_block_fill(cursor->blocks, extent, cursor->id, cursor->off, &block); return block.tag;
+    case HS_KEY_FIRST_WORD:
+        hs_block_fill(cursor->blocks, extent, cursor->id, cursor->off, &block);
+        return extent->kind != HS_EXTENT_HOLE && block.size >= heaps->process->space->pointer_size &&
+                       hs_space_pointer(heaps->process->space, block.user_va, &value)
+                   ? value
+                   : HS_KEY_NONE;
+    }
+    return HS_KEY_NONE;
+}
+
+struct grouping {
+    const struct hs_set *set;
+    const enum hs_key *keys;
+    unsigned key_count;
+    struct hs_job *job;
+    struct table *tables; /* a slot; a shard uses the slot it can get */
+    atomic_bool *taken;
+    size_t table_count;
+    atomic_bool out_of_memory;
+};
+
+static void group_shard(void *context, size_t shard)
+{
+    struct grouping *grouping = context;
+    const struct hs_set *set = grouping->set;
+    const struct hs_heaps *heaps = set->blocks->heaps;
+    uint32_t from = (uint32_t)(shard * HS_SHARD_BLOCKS);
+    uint32_t to = set->block_count - from > HS_SHARD_BLOCKS ? from + HS_SHARD_BLOCKS : set->block_count;
+    struct hs_block_cursor cursor;
+    size_t slot = 0;
+
+    if (hs_job_stopped(grouping->job))
+        return;
+    /* As many tables as threads: one is always free. */
+    while (atomic_exchange(&grouping->taken[slot], true))
+        slot = (slot + 1) % grouping->table_count;
+    hs_block_cursor_init(&cursor, set->blocks, from);
+    while (cursor.next_id < to && hs_block_cursor_next(&cursor)) {
+        uint64_t keys[HS_KEY_MAX];
+        struct hs_brief brief;
+
+        if (!(set->words[cursor.id / 64] >> (cursor.id % 64) & 1))
+            continue;
+        hs_block_brief(heaps, cursor.extent, cursor.off, &brief);
+        for (unsigned i = 0; i < grouping->key_count; i++)
+            keys[i] = key_of(heaps, &cursor, &brief, grouping->keys[i]);
+        if (!table_add(&grouping->tables[slot], keys, grouping->key_count, 1, brief.size)) {
+            atomic_store(&grouping->out_of_memory, true);
+            break;
+        }
+    }
+    atomic_store(&grouping->taken[slot], false);
+    hs_job_advance(grouping->job, to - from);
+}
+
+/* Most bytes first, then most blocks, then smallest keys. */
+static int compare_groups(const void *a, const void *b)
+{
+    const struct hs_group *one = a, *two = b;
+
+    if (one->bytes != two->bytes)
+        return one->bytes > two->bytes ? -1 : 1;
+    if (one->count != two->count)
+        return one->count > two->count ? -1 : 1;
+    for (unsigned i = 0; i < HS_KEY_MAX; i++)
+        if (one->keys[i] != two->keys[i])
+            return one->keys[i] < two->keys[i] ? -1 : 1;
+    return 0;
+}
+
+/* Adds all tables up into the first and makes a sorted array of it. */
+static enum hs_status finish(struct grouping *grouping, struct hs_groups **groups_ret, struct hs_error *err)
+{
+    struct table *sum = &grouping->tables[0];
+    struct hs_groups *groups;
+
+    for (size_t t = 1; t < grouping->table_count; t++)
+        for (size_t i = 0; i < grouping->tables[t].capacity; i++) {
+            const struct hs_group *row = &grouping->tables[t].rows[i];
+
+            if (row->count && !table_add(sum, row->keys, grouping->key_count, row->count, row->bytes))
+                return hs_fail_memory(err, "groups of blocks");
+        }
+    groups = calloc(1, sizeof *groups);
+    if (!groups)
+        return hs_fail_memory(err, "groups of blocks");
+    groups->rows = calloc(sum->count + 1, sizeof *groups->rows);
+    if (!groups->rows) {
+        free(groups);
+        return hs_fail_memory(err, "groups of blocks");
+    }
+    for (size_t i = 0; i < sum->capacity; i++)
+        if (sum->rows[i].count)
+            groups->rows[groups->count++] = sum->rows[i];
+    qsort(groups->rows, groups->count, sizeof *groups->rows, compare_groups);
+    *groups_ret = groups;
+    return HS_OK;
+}
+
+enum hs_status hs_set_group(const struct hs_set *set, const enum hs_key *keys, unsigned key_count, struct hs_job *job,
+                            struct hs_groups **groups_ret, struct hs_error *err)
+{
+    struct grouping grouping = {.set = set,
+                                .keys = keys,
+                                .key_count = key_count,
+                                .job = job,
+                                .table_count = set->thread_count ? set->thread_count : 1};
+    enum hs_status status;
+
+    if (key_count == 0 || key_count > HS_KEY_MAX)
+        return hs_fail(err, HS_ERR_ARGUMENT, HS_NO_OFF, HS_NO_VA, "%u keys to group by, expected 1 to %d", key_count,
+                       HS_KEY_MAX);
+    grouping.tables = calloc(grouping.table_count, sizeof *grouping.tables);
+    grouping.taken = calloc(grouping.table_count, sizeof *grouping.taken);
+    if (!grouping.tables || !grouping.taken) {
+        status = hs_fail_memory(err, "groups of blocks");
+        goto done;
+    }
+    hs_job_start(job, set->block_count);
+    hs_parallel(set->thread_count, hs_shard_count(set->block_count), group_shard, &grouping);
+    if (atomic_load(&grouping.out_of_memory))
+        status = hs_fail_memory(err, "groups of blocks");
+    else if (hs_job_stopped(job))
+        status = hs_fail(err, HS_ERR_CANCELLED, HS_NO_OFF, HS_NO_VA, "stopped while grouping blocks");
+    else
+        status = finish(&grouping, groups_ret, err);
+
+done:
+    for (size_t i = 0; grouping.tables && i < grouping.table_count; i++)
+        free(grouping.tables[i].rows);
+    free(grouping.tables);
+    free(grouping.taken);
+    return status;
+}
+
+void hs_groups_destroy(struct hs_groups *groups)
+{
+    if (!groups)
+        return;
+    free(groups->rows);
+    free(groups);
+}
+
+size_t hs_groups_count(const struct hs_groups *groups)
+{
+    return groups->count;
+}
+
+const struct hs_group *hs_groups_get(const struct hs_groups *groups, size_t idx)
+{
+    return idx < groups->count ? &groups->rows[idx] : NULL;
+}

@@ -53,6 +53,21 @@ struct hs_span hs_space_view(const struct hs_space *space, hs_va va)
     return (struct hs_span){range->bytes + (va - range->va), range->size - (va - range->va)};
 }
 
+struct hs_span hs_space_view_near(const struct hs_space *space, hs_va va, size_t *hint)
+{
+    const struct hs_range *range = *hint < space->range_count ? &space->ranges[*hint] : NULL;
+
+    if (!range || va < range->va || va - range->va >= range->size) {
+        size_t idx = hs_space_range_from(space, va);
+
+        if (idx == space->range_count || space->ranges[idx].va > va)
+            return (struct hs_span){NULL, 0};
+        *hint = idx;
+        range = &space->ranges[idx];
+    }
+    return (struct hs_span){range->bytes + (va - range->va), range->size - (va - range->va)};
+}
+
 uint64_t hs_space_read(const struct hs_space *space, hs_va va, void *bytes_ret, uint64_t size)
 {
     uint8_t *bytes = bytes_ret;

@@ -25,6 +25,8 @@ void hs_space_deinit(struct hs_space *space);
 
 /* Contiguous bytes from `va` on, borrowed. An empty span if nothing is there. */
 struct hs_span hs_space_view(const struct hs_space *space, hs_va va);
+/* The same for many look-ups that mostly fall into one range: *hint is the index of the last one, 0 at first. */
+struct hs_span hs_space_view_near(const struct hs_space *space, hs_va va, size_t *hint);
 /* Copies up to `size` bytes across range borders and returns how many were there from the start. */
 uint64_t hs_space_read(const struct hs_space *space, hs_va va, void *bytes_ret, uint64_t size);
 /* All of it or false (then bytes_ret is undefined). */

@@ -54,42 +54,82 @@ static bool figures_agree(const struct hs_process *process, const struct hs_trac
            info->commit_va <= info->next_lower_va && info->next_lower_va <= info->next_upper_va;
 }
 
-enum hs_status hs_traces_get(const struct hs_traces *traces, uint32_t index, struct hs_trace *trace_ret,
-                             struct hs_error *err)
+/* Where the last look-ups of one reader fell. */
+struct hints {
+    size_t slot, entry;
+};
+
+/* Bytes of [va, va + size): mapped ones, or a copy in `buffer` where they cross a border. False if not all are there. */
+static bool entry_bytes(const struct hs_space *space, hs_va va, uint64_t size, size_t *hint, uint8_t *buffer,
+                        const uint8_t **bytes_ret)
+{
+    struct hs_span view = hs_space_view_near(space, va, hint);
+
+    *bytes_ret = view.bytes;
+    if (view.size >= size)
+        return true;
+    *bytes_ret = buffer;
+    return hs_space_read_all(space, va, buffer, size);
+}
+
+/* Everything of an entry but its frames, which are left raw at *frames_ret (in `buffer` or mapped). */
+static enum hs_status read_entry(const struct hs_traces *traces, uint32_t index, struct hints *hints,
+                                 struct hs_trace *trace, uint8_t *buffer, const uint8_t **frames_ret,
+                                 struct hs_error *err)
 {
     const struct hs_process *process = traces->process;
     const struct hs_layout *layout = process->layout;
     const unsigned pointer = process->space->pointer_size;
-    uint8_t bytes[0x110]; /* sizeof an entry with 32 frames, x64 */
-    const struct hs_span header = {bytes, hs_layout_off(layout, HS_FIELD_TRACE_FRAMES)};
-    struct hs_trace trace = {.index = index};
-    hs_va slot;
+    const uint64_t header_size = hs_layout_off(layout, HS_FIELD_TRACE_FRAMES);
+    const hs_va slot = traces->info.index_array_va - (uint64_t)index * pointer;
+    const uint8_t *bytes;
+    struct hs_span header;
+
+    if (!entry_bytes(process->space, slot, pointer, &hints->slot, buffer, &bytes))
+        return hs_fail(err, HS_ERR_UNMAPPED, HS_NO_OFF, slot,
+                       "trace %" PRIx32 ": its pointer at %08" PRIx64 " is not in the dump", index, slot);
+    trace->va = hs_load_uint(bytes, pointer);
+    if (!entry_bytes(process->space, trace->va, header_size, &hints->entry, buffer, &bytes))
+        return hs_fail(err, HS_ERR_UNMAPPED, HS_NO_OFF, trace->va,
+                       "trace %" PRIx32 ": its entry at %08" PRIx64 " is not in the dump", index, trace->va);
+    header = (struct hs_span){bytes, header_size};
+    trace->index = index;
+    trace->chain_va = hs_layout_load(layout, header, HS_FIELD_TRACE_CHAIN);
+    trace->count = (uint32_t)hs_layout_load(layout, header, HS_FIELD_TRACE_COUNT);
+    trace->stored = (uint16_t)hs_layout_load(layout, header, HS_FIELD_TRACE_INDEX);
+    trace->depth = (uint16_t)hs_layout_load(layout, header, HS_FIELD_TRACE_DEPTH);
+    if (trace->depth == 0 || trace->depth > HS_TRACE_DEPTH_MAX || trace->stored != (uint16_t)index)
+        return hs_fail(
+            err, HS_ERR_FORMAT, HS_NO_OFF, trace->va,
+            "trace %" PRIx32 ": the entry at %08" PRIx64 " has Index %04x and Depth %u, expected %04x and 1..%u", index,
+            trace->va, (unsigned)trace->stored, (unsigned)trace->depth, (unsigned)(uint16_t)index, HS_TRACE_DEPTH_MAX);
+    if (!entry_bytes(process->space, trace->va + header_size, (uint64_t)trace->depth * pointer, &hints->entry, buffer,
+                     frames_ret))
+        return hs_fail(err, HS_ERR_UNMAPPED, HS_NO_OFF, trace->va + header_size,
+                       "trace %" PRIx32 ": the frames of its entry at %08" PRIx64 " are not in the dump", index,
+                       trace->va);
+    return HS_OK;
+}
+
+#define FRAMES_SIZE (HS_TRACE_DEPTH_MAX * 8u) /* of the longest entry, x64 */
+
+enum hs_status hs_traces_get(const struct hs_traces *traces, uint32_t index, struct hs_trace *trace_ret,
+                             struct hs_error *err)
+{
+    const unsigned pointer = traces->process->space->pointer_size;
+    struct hs_trace trace = {0};
+    struct hints hints = {0};
+    uint8_t buffer[FRAMES_SIZE];
+    const uint8_t *frames;
+    enum hs_status status;
 
     if (index == 0 || index > traces->info.count)
         return HS_NOT_FOUND;
-    slot = traces->info.index_array_va - (uint64_t)index * pointer;
-    if (!hs_space_pointer(process->space, slot, &trace.va))
-        return hs_fail(err, HS_ERR_UNMAPPED, HS_NO_OFF, slot,
-                       "trace %" PRIx32 ": its pointer at %08" PRIx64 " is not in the dump", index, slot);
-    if (!hs_space_read_all(process->space, trace.va, bytes, header.size))
-        return hs_fail(err, HS_ERR_UNMAPPED, HS_NO_OFF, trace.va,
-                       "trace %" PRIx32 ": its entry at %08" PRIx64 " is not in the dump", index, trace.va);
-    trace.chain_va = hs_layout_load(layout, header, HS_FIELD_TRACE_CHAIN);
-    trace.count = (uint32_t)hs_layout_load(layout, header, HS_FIELD_TRACE_COUNT);
-    trace.stored = (uint16_t)hs_layout_load(layout, header, HS_FIELD_TRACE_INDEX);
-    trace.depth = (uint16_t)hs_layout_load(layout, header, HS_FIELD_TRACE_DEPTH);
-    if (trace.depth == 0 || trace.depth > HS_TRACE_DEPTH_MAX || trace.stored != (uint16_t)index)
-        return hs_fail(
-            err, HS_ERR_FORMAT, HS_NO_OFF, trace.va,
-            "trace %" PRIx32 ": the entry at %08" PRIx64 " has Index %04x and Depth %u, expected %04x and 1..%u", index,
-            trace.va, (unsigned)trace.stored, (unsigned)trace.depth, (unsigned)(uint16_t)index, HS_TRACE_DEPTH_MAX);
-    if (!hs_space_read_all(process->space, trace.va + header.size, bytes + header.size,
-                           (uint64_t)trace.depth * pointer))
-        return hs_fail(err, HS_ERR_UNMAPPED, HS_NO_OFF, trace.va + header.size,
-                       "trace %" PRIx32 ": the frames of its entry at %08" PRIx64 " are not in the dump", index,
-                       trace.va);
+    status = read_entry(traces, index, &hints, &trace, buffer, &frames, err);
+    if (status != HS_OK)
+        return status;
     for (unsigned i = 0; i < trace.depth; i++)
-        trace.frames[i] = hs_load_uint(bytes + header.size + (size_t)i * pointer, pointer);
+        trace.frames[i] = hs_load_uint(frames + (size_t)i * pointer, pointer);
     *trace_ret = trace;
     return HS_OK;
 }
@@ -194,16 +234,17 @@ static enum hs_status count_entries(struct hs_traces *traces, struct hs_notes *n
 {
     struct hs_traces_info *info = &traces->info;
     struct hs_error first = {0};
+    struct hints hints = {0};
+    struct hs_trace trace;
+    uint8_t buffer[FRAMES_SIZE];
+    const uint8_t *frames;
 
     hs_job_start(job, info->count);
     for (uint32_t i = 1; i <= info->count; i++) {
-        struct hs_trace trace;
-        struct hs_error err;
-
-        if (hs_traces_get(traces, i, &trace, &err) == HS_OK)
+        if (read_entry(traces, i, &hints, &trace, buffer, &frames, info->unreadable ? NULL : &first) == HS_OK)
             info->captures += trace.count;
-        else if (info->unreadable++ == 0)
-            first = err;
+        else
+            info->unreadable++;
         if (i % STOP_ENTRIES == 0) {
             hs_job_advance(job, STOP_ENTRIES);
             if (hs_job_stopped(job))

@@ -138,8 +138,8 @@ static void sum_heap(struct hs_blocks *blocks, size_t heap_idx, struct hs_segmen
         for (int s = 0; s < HS_BLOCK_STATE_COUNT; s++) {
             totals->count[s] += walks[i].totals.count[s];
             totals->total[s] += walks[i].totals.total[s];
+            totals->size[s] += walks[i].totals.size[s];
         }
-        totals->busy_size += walks[i].totals.busy_size;
         heap->unread_size += walks[i].lost;
         front_areas += walks[i].front_areas;
         hs_notes_move(notes, &walks[i].notes);
@@ -157,10 +157,13 @@ static enum hs_status number_blocks(struct hs_blocks *blocks, struct hs_error *e
 {
     struct hs_heaps *heaps = blocks->heaps;
     uint64_t id = 0;
+    size_t heap = 0;
 
     for (size_t i = 0; i < heaps->extent_count; i++) {
         struct hs_extent *extent = &heaps->extents[i];
 
+        while (heap <= extent->heap_idx)
+            blocks->first_id[heap++] = (uint32_t)id;
         extent->first_id = (uint32_t)id;
         if (extent->size == 0)
             extent->count = 0;
@@ -175,9 +178,11 @@ static enum hs_status number_blocks(struct hs_blocks *blocks, struct hs_error *e
             hs_block_brief_special(heaps, extent, 0, &brief);
             blocks->totals[extent->heap_idx].count[brief.state]++;
             blocks->totals[extent->heap_idx].total[brief.state] += brief.total;
-            blocks->totals[extent->heap_idx].busy_size += brief.state == HS_BLOCK_BUSY ? brief.size : 0;
+            blocks->totals[extent->heap_idx].size[brief.state] += brief.size;
         }
     }
+    while (heap <= heaps->count)
+        blocks->first_id[heap++] = (uint32_t)id;
     blocks->count = (uint32_t)id;
     return HS_OK;
 }
@@ -191,7 +196,8 @@ enum hs_status hs_blocks_init(struct hs_blocks *blocks, struct hs_heaps *heaps, 
     memset(blocks, 0, sizeof *blocks);
     blocks->heaps = heaps;
     blocks->totals = calloc(heaps->count + 1, sizeof *blocks->totals);
-    if (!walks || !blocks->totals) {
+    blocks->first_id = calloc(heaps->count + 1, sizeof *blocks->first_id);
+    if (!walks || !blocks->totals || !blocks->first_id) {
         status = hs_fail_memory(err, "the block index");
         goto done;
     }
@@ -214,6 +220,7 @@ done:
 void hs_blocks_deinit(struct hs_blocks *blocks)
 {
     free(blocks->totals);
+    free(blocks->first_id);
     memset(blocks, 0, sizeof *blocks);
 }
 

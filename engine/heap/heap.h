@@ -66,6 +66,7 @@ struct hs_blocks {
     struct hs_heaps *heaps;
     uint32_t count;
     struct hs_heap_totals *totals; /* a heap */
+    uint32_t *first_id;            /* a heap: of its blocks; heap count + 1 elements */
 };
 
 /* Walks every segment, on `thread_count` threads. `heaps` gets its bitmaps, ids and unread sizes. HS_ERR_MEMORY,

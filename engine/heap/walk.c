@@ -27,8 +27,7 @@ static void mark(struct walker *w, hs_va va, uint64_t total, enum hs_block_state
     w->extent->starts[unit_idx / 64] |= UINT64_C(1) << (unit_idx % 64);
     w->walk->totals.count[state]++;
     w->walk->totals.total[state] += total;
-    if (state == HS_BLOCK_BUSY)
-        w->walk->totals.busy_size += size;
+    w->walk->totals.size[state] += size;
 }
 
 static void unmark_before(struct walker *w)
@@ -40,8 +39,7 @@ static void unmark_before(struct walker *w)
     w->extent->starts[unit_idx / 64] &= ~(UINT64_C(1) << (unit_idx % 64));
     w->walk->totals.count[brief.state]--;
     w->walk->totals.total[brief.state] -= brief.total;
-    if (brief.state == HS_BLOCK_BUSY)
-        w->walk->totals.busy_size -= brief.size;
+    w->walk->totals.size[brief.state] -= brief.size;
 }
 
 /* Where blocks of the present run must end: the next hole, the end of the segment, or, where the dump lacks what
@@ -134,17 +132,22 @@ static hs_va recover(struct walker *w, hs_va va, hs_va limit, const char *reason
     return next;
 }
 
+static void mark_internal(struct walker *w, hs_va va, uint64_t total)
+{
+    mark(w, va, total, HS_BLOCK_INTERNAL, total > w->heaps->unit ? total - w->heaps->unit : 0);
+}
+
 /* The heap header and the segment record, before the first entry: told by addresses, not by sizes. */
 static hs_va walk_start(struct walker *w, hs_va va)
 {
     const struct hs_segment *segment = &w->segment->facts;
 
     if (va == segment->base_va && segment->va > segment->base_va && in_run(w, va)) {
-        mark(w, va, segment->va - va, HS_BLOCK_INTERNAL, 0);
+        mark_internal(w, va, segment->va - va);
         va = segment->va;
     }
     if (va == segment->va && in_run(w, va)) {
-        mark(w, va, segment->first_entry_va - va, HS_BLOCK_INTERNAL, 0);
+        mark_internal(w, va, segment->first_entry_va - va);
         va = segment->first_entry_va;
     }
     return va < segment->first_entry_va ? segment->first_entry_va : va;
@@ -230,6 +233,7 @@ void hs_nt_walk_segment(struct hs_heaps *heaps, size_t segment_idx, struct hs_jo
         if (extent->kind == HS_EXTENT_HOLE) {
             walk->totals.count[HS_BLOCK_UNCOMMITTED]++;
             walk->totals.total[HS_BLOCK_UNCOMMITTED] += extent->size;
+            walk->totals.size[HS_BLOCK_UNCOMMITTED] += extent->size;
             va = extent->va + extent->size;
             w.before_units = UNKNOWN_UNITS;
             continue;

@@ -19,22 +19,28 @@ struct table {
 
 #define TABLE_START 1024u
 
-static uint64_t hash_keys(const uint64_t *keys, unsigned key_count)
+static inline uint64_t hash_keys(const uint64_t *keys, unsigned key_count)
 {
     uint64_t hash = 0;
 
-    for (unsigned i = 0; i < key_count; i++) {
+    for (unsigned i = 0; i < key_count; i++)
         hash = (hash ^ keys[i]) * UINT64_C(0x9e3779b97f4a7c15);
-        hash ^= hash >> 29;
-    }
-    return hash;
+    return hash ^ hash >> 32;
 }
 
-static struct hs_group *table_slot(const struct table *table, const uint64_t *keys, unsigned key_count)
+static inline bool same_keys(const uint64_t *a, const uint64_t *b, unsigned key_count)
+{
+    for (unsigned i = 0; i < key_count; i++)
+        if (a[i] != b[i])
+            return false;
+    return true;
+}
+
+static inline struct hs_group *table_slot(const struct table *table, const uint64_t *keys, unsigned key_count)
 {
     size_t idx = hash_keys(keys, key_count) & (table->capacity - 1);
 
-    while (table->rows[idx].count && memcmp(table->rows[idx].keys, keys, key_count * sizeof *keys) != 0)
+    while (table->rows[idx].count && !same_keys(table->rows[idx].keys, keys, key_count))
         idx = (idx + 1) & (table->capacity - 1);
     return &table->rows[idx];
 }
@@ -54,7 +60,8 @@ static bool table_grow(struct table *table, unsigned key_count)
     return true;
 }
 
-static bool table_add(struct table *table, const uint64_t *keys, unsigned key_count, uint64_t count, uint64_t bytes)
+static inline bool table_add(struct table *table, const uint64_t *keys, unsigned key_count, uint64_t count,
+                             uint64_t bytes)
 {
     struct hs_group *row;
 
@@ -120,14 +127,78 @@ struct grouping {
     atomic_bool out_of_memory;
 };
 
+/* Groups by size, or by size and heap, are what is asked for most: small sizes are counted in an array first. */
+#define DENSE_SIZES 4096u
+struct dense {
+    uint32_t counts[DENSE_SIZES]; /* of blocks of that size in the present heap */
+    uint64_t heap;
+};
+
+static bool is_dense(const struct grouping *grouping)
+{
+    bool by_size = false;
+
+    for (unsigned i = 0; i < grouping->key_count; i++) {
+        if (grouping->keys[i] != HS_KEY_SIZE && grouping->keys[i] != HS_KEY_HEAP)
+            return false;
+        by_size |= grouping->keys[i] == HS_KEY_SIZE;
+    }
+    return by_size;
+}
+
+/* Moves what was counted into the table. */
+static bool flush_dense(const struct grouping *grouping, struct dense *dense, struct table *table)
+{
+    for (uint64_t size = 0; size < DENSE_SIZES; size++) {
+        uint64_t keys[HS_KEY_MAX];
+
+        if (!dense->counts[size])
+            continue;
+        for (unsigned i = 0; i < grouping->key_count; i++)
+            keys[i] = grouping->keys[i] == HS_KEY_SIZE ? size : dense->heap;
+        if (!table_add(table, keys, grouping->key_count, dense->counts[size], dense->counts[size] * size))
+            return false;
+        dense->counts[size] = 0;
+    }
+    return true;
+}
+
+static bool add_block(const struct grouping *grouping, const struct hs_set_cursor *cursor, struct table *table)
+{
+    const struct hs_heaps *heaps = grouping->set->blocks->heaps;
+    uint64_t keys[HS_KEY_MAX];
+
+    for (unsigned i = 0; i < grouping->key_count; i++)
+        keys[i] = key_of(heaps, &cursor->block, &cursor->brief, grouping->keys[i]);
+    return table_add(table, keys, grouping->key_count, 1, cursor->brief.size);
+}
+
+static bool group_range(const struct grouping *grouping, uint32_t from, uint32_t to, struct table *table)
+{
+    struct hs_set_cursor cursor;
+    struct dense dense = {.counts = {0}};
+    bool use_dense = is_dense(grouping);
+
+    hs_set_cursor_init(&cursor, grouping->set, from, to);
+    while (hs_set_cursor_next(&cursor)) {
+        if (use_dense && cursor.brief.size < DENSE_SIZES) {
+            if (dense.heap != cursor.block.extent->heap_idx) {
+                if (!flush_dense(grouping, &dense, table))
+                    return false;
+                dense.heap = cursor.block.extent->heap_idx;
+            }
+            dense.counts[cursor.brief.size]++;
+        } else if (!add_block(grouping, &cursor, table)) {
+            return false;
+        }
+    }
+    return !use_dense || flush_dense(grouping, &dense, table);
+}
+
 static void group_shard(void *context, size_t shard)
 {
     struct grouping *grouping = context;
-    const struct hs_set *set = grouping->set;
-    const struct hs_heaps *heaps = set->blocks->heaps;
-    uint32_t from = (uint32_t)(shard * HS_SHARD_BLOCKS);
-    uint32_t to = set->block_count - from > HS_SHARD_BLOCKS ? from + HS_SHARD_BLOCKS : set->block_count;
-    struct hs_block_cursor cursor;
+    uint32_t from = hs_shard_from(grouping->set, shard), to = hs_shard_to(grouping->set, shard);
     size_t slot = 0;
 
     if (hs_job_stopped(grouping->job))
@@ -135,21 +206,8 @@ static void group_shard(void *context, size_t shard)
     /* As many tables as threads: one is always free. */
     while (atomic_exchange(&grouping->taken[slot], true))
         slot = (slot + 1) % grouping->table_count;
-    hs_block_cursor_init(&cursor, set->blocks, from);
-    while (cursor.next_id < to && hs_block_cursor_next(&cursor)) {
-        uint64_t keys[HS_KEY_MAX];
-        struct hs_brief brief;
-
-        if (!(set->words[cursor.id / 64] >> (cursor.id % 64) & 1))
-            continue;
-        hs_block_brief(heaps, cursor.extent, cursor.off, &brief);
-        for (unsigned i = 0; i < grouping->key_count; i++)
-            keys[i] = key_of(heaps, &cursor, &brief, grouping->keys[i]);
-        if (!table_add(&grouping->tables[slot], keys, grouping->key_count, 1, brief.size)) {
-            atomic_store(&grouping->out_of_memory, true);
-            break;
-        }
-    }
+    if (!group_range(grouping, from, to, &grouping->tables[slot]))
+        atomic_store(&grouping->out_of_memory, true);
     atomic_store(&grouping->taken[slot], false);
     hs_job_advance(grouping->job, to - from);
 }
@@ -201,11 +259,8 @@ static enum hs_status finish(struct grouping *grouping, struct hs_groups **group
 enum hs_status hs_set_group(const struct hs_set *set, const enum hs_key *keys, unsigned key_count, struct hs_job *job,
                             struct hs_groups **groups_ret, struct hs_error *err)
 {
-    struct grouping grouping = {.set = set,
-                                .keys = keys,
-                                .key_count = key_count,
-                                .job = job,
-                                .table_count = set->thread_count ? set->thread_count : 1};
+    struct grouping grouping = {
+        .set = set, .keys = keys, .key_count = key_count, .job = job, .table_count = set->dump->thread_count};
     enum hs_status status;
 
     if (key_count == 0 || key_count > HS_KEY_MAX)
@@ -217,8 +272,8 @@ enum hs_status hs_set_group(const struct hs_set *set, const enum hs_key *keys, u
         status = hs_fail_memory(err, "groups of blocks");
         goto done;
     }
-    hs_job_start(job, set->block_count);
-    hs_parallel(set->thread_count, hs_shard_count(set->block_count), group_shard, &grouping);
+    hs_job_start(job, set->to - set->from);
+    hs_set_parallel(set, group_shard, &grouping);
     if (atomic_load(&grouping.out_of_memory))
         status = hs_fail_memory(err, "groups of blocks");
     else if (hs_job_stopped(job))

@@ -5,24 +5,55 @@
 #include "dump/dump.h"
 #include <heapsift/query.h>
 
-/* One bit a block, in id order. */
+/* Some of the blocks [from, to), one bit a block in id order. A set that was only asked for by state keeps no bits until
+ * somebody needs them: whoever goes over its blocks looks at their headers anyway. */
 struct hs_set {
+    struct hs_dump *dump;
     const struct hs_blocks *blocks;
-    unsigned thread_count;
-    uint32_t block_count; /* of the dump: bits that are used */
-    uint64_t *words;
-    uint32_t count; /* bits that are set */
-    uint64_t bytes; /* user sizes of those blocks added up */
+    uint32_t from, to;   /* ids; every bit outside is clear */
+    unsigned states;     /* while !settled: blocks of these states (bit 1 << state) belong to it */
+    atomic_bool settled; /* words say what belongs to it */
+    uint64_t *words;     /* for all blocks of the dump */
+    uint32_t count;
+    uint64_t bytes; /* user sizes added up */
 };
 
 /* Blocks of one item of a parallel loop: a multiple of 64, so that no two items write one word of a set. */
 #define HS_SHARD_BLOCKS 65536u
-static inline size_t hs_shard_count(uint32_t block_count)
+
+/* Goes over the blocks of a set with ids in [from, to), in id order. */
+struct hs_set_cursor {
+    struct hs_block_cursor block;
+    struct hs_brief brief; /* of the block found */
+    const uint64_t *words; /* NULL: by states */
+    unsigned states;
+    uint32_t to;
+};
+
+void hs_set_cursor_init(struct hs_set_cursor *cursor, const struct hs_set *set, uint32_t from, uint32_t to);
+
+static inline bool hs_set_cursor_next(struct hs_set_cursor *cursor)
 {
-    return ((size_t)block_count + HS_SHARD_BLOCKS - 1) / HS_SHARD_BLOCKS;
+    while (cursor->block.next_id < cursor->to && hs_block_cursor_next(&cursor->block)) {
+        uint32_t id = cursor->block.id;
+
+        if (cursor->words && !(cursor->words[id / 64] >> (id % 64) & 1))
+            continue;
+        hs_block_brief(cursor->block.blocks->heaps, cursor->block.extent, cursor->block.off, &cursor->brief);
+        if (cursor->states >> cursor->brief.state & 1)
+            return true;
+    }
+    return false;
 }
 
-/* An empty set for the blocks of a dump; NULL when out of memory. */
-struct hs_set *hs_set_new(const struct hs_blocks *blocks, unsigned thread_count);
+/* Runs `run(context, shard)` for each shard of the blocks [from, to) on all threads of the dump. Shard s has the ids
+ * hs_shard_from(set, s) up to the next one's. */
+void hs_set_parallel(const struct hs_set *set, void (*run)(void *context, size_t shard), void *context);
+size_t hs_set_shards(const struct hs_set *set);
+uint32_t hs_shard_from(const struct hs_set *set, size_t shard);
+uint32_t hs_shard_to(const struct hs_set *set, size_t shard);
+
+/* An empty, settled set for the blocks of a dump; NULL when out of memory. */
+struct hs_set *hs_set_new(struct hs_dump *dump, const struct hs_blocks *blocks);
 
 #endif

@@ -3,20 +3,24 @@
 
 #include <stdlib.h>
 
+#define ALL_STATES ((1u << HS_BLOCK_STATE_COUNT) - 1)
+
 static size_t word_count(const struct hs_set *set)
 {
-    return ((size_t)set->block_count + 63) / 64;
+    return ((size_t)set->blocks->count + 63) / 64;
 }
 
-struct hs_set *hs_set_new(const struct hs_blocks *blocks, unsigned thread_count)
+struct hs_set *hs_set_new(struct hs_dump *dump, const struct hs_blocks *blocks)
 {
     struct hs_set *set = calloc(1, sizeof *set);
 
     if (!set)
         return NULL;
+    set->dump = dump;
     set->blocks = blocks;
-    set->thread_count = thread_count;
-    set->block_count = blocks->count;
+    set->to = blocks->count;
+    set->states = ALL_STATES;
+    atomic_store(&set->settled, true);
     set->words = calloc(word_count(set) + 1, sizeof *set->words);
     if (!set->words) {
         free(set);
@@ -33,111 +37,161 @@ void hs_set_destroy(struct hs_set *set)
     free(set);
 }
 
-/* What one pass over blocks needs: which to look at, which to keep. */
-struct pass {
-    struct hs_set *set;
-    const struct hs_set_options *options; /* NULL: keep what the words say already, only count */
-    struct hs_job *job;
-    atomic_uint_fast64_t count, bytes;
-};
-
-static bool fits(const struct hs_set_options *options, const struct hs_extent *extent, const struct hs_brief *brief)
+void hs_set_cursor_init(struct hs_set_cursor *cursor, const struct hs_set *set, uint32_t from, uint32_t to)
 {
-    return (!options->one_heap || options->heap_idx == extent->heap_idx) &&
-           (!options->states || (options->states >> brief->state & 1));
+    bool settled = atomic_load_explicit(&set->settled, memory_order_acquire);
+
+    cursor->words = settled ? set->words : NULL;
+    cursor->states = settled ? ALL_STATES : set->states;
+    cursor->to = to < set->to ? to : set->to;
+    hs_block_cursor_init(&cursor->block, set->blocks, from > set->from ? from : set->from);
 }
 
-static void run_shard(void *context, size_t shard)
+/* Shards begin at multiples of HS_SHARD_BLOCKS, so no two of them share a word. */
+size_t hs_set_shards(const struct hs_set *set)
 {
-    struct pass *pass = context;
-    struct hs_set *set = pass->set;
-    const struct hs_heaps *heaps = set->blocks->heaps;
-    uint32_t from = (uint32_t)(shard * HS_SHARD_BLOCKS);
-    uint32_t to = set->block_count - from > HS_SHARD_BLOCKS ? from + HS_SHARD_BLOCKS : set->block_count;
-    struct hs_block_cursor cursor;
-    uint64_t count = 0, bytes = 0;
+    if (set->to <= set->from)
+        return 0;
+    return (set->to - 1) / HS_SHARD_BLOCKS - set->from / HS_SHARD_BLOCKS + 1;
+}
 
-    if (hs_job_stopped(pass->job))
-        return;
-    hs_block_cursor_init(&cursor, set->blocks, from);
-    while (cursor.next_id < to && hs_block_cursor_next(&cursor)) {
-        uint64_t *word = &set->words[cursor.id / 64];
-        uint64_t bit = UINT64_C(1) << (cursor.id % 64);
-        struct hs_brief brief;
+uint32_t hs_shard_from(const struct hs_set *set, size_t shard)
+{
+    uint64_t from = (set->from / HS_SHARD_BLOCKS + (uint64_t)shard) * HS_SHARD_BLOCKS;
 
-        if (!pass->options && !(*word & bit))
-            continue;
-        hs_block_brief(heaps, cursor.extent, cursor.off, &brief);
-        if (pass->options && !fits(pass->options, cursor.extent, &brief))
-            continue;
-        *word |= bit;
-        count++;
-        bytes += brief.size;
+    return from > set->from ? (uint32_t)from : set->from;
+}
+
+uint32_t hs_shard_to(const struct hs_set *set, size_t shard)
+{
+    uint64_t to = (set->from / HS_SHARD_BLOCKS + (uint64_t)shard + 1) * HS_SHARD_BLOCKS;
+
+    return to < set->to ? (uint32_t)to : set->to;
+}
+
+void hs_set_parallel(const struct hs_set *set, void (*run)(void *context, size_t shard), void *context)
+{
+    hs_parallel(set->dump->thread_count, hs_set_shards(set), run, context);
+}
+
+/* Count and bytes of a set that is all blocks of some states of some heaps, from the walk's totals. */
+static void take_totals(struct hs_set *set, size_t first_heap, size_t heap_count)
+{
+    uint64_t count = 0;
+
+    set->bytes = 0;
+    for (size_t heap = first_heap; heap < first_heap + heap_count; heap++) {
+        const struct hs_heap_totals *totals = &set->blocks->totals[heap];
+
+        for (unsigned state = 0; state < HS_BLOCK_STATE_COUNT; state++) {
+            if (set->states >> state & 1) {
+                count += totals->count[state];
+                set->bytes += totals->size[state];
+            }
+        }
     }
-    atomic_fetch_add_explicit(&pass->count, count, memory_order_relaxed);
-    atomic_fetch_add_explicit(&pass->bytes, bytes, memory_order_relaxed);
-    hs_job_advance(pass->job, to - from);
-}
-
-static enum hs_status run_pass(struct pass *pass, struct hs_error *err)
-{
-    struct hs_set *set = pass->set;
-
-    hs_job_start(pass->job, set->block_count);
-    hs_parallel(set->thread_count, hs_shard_count(set->block_count), run_shard, pass);
-    if (hs_job_stopped(pass->job))
-        return hs_fail(err, HS_ERR_CANCELLED, HS_NO_OFF, HS_NO_VA, "stopped while choosing blocks");
-    set->count = (uint32_t)pass->count;
-    set->bytes = pass->bytes;
-    return HS_OK;
+    set->count = (uint32_t)count;
 }
 
 enum hs_status hs_set_create(struct hs_dump *dump, const struct hs_set_options *options, struct hs_job *job,
                              struct hs_set **set_ret, struct hs_error *err)
 {
-    static const struct hs_set_options all = {0};
-    struct pass pass = {.options = options ? options : &all, .job = job};
     const struct hs_blocks *blocks;
+    struct hs_set *set;
+    bool one_heap = options && options->one_heap;
     enum hs_status status = hs_dump_blocks(dump, job, &blocks, err);
 
     if (status != HS_OK)
         return status;
-    pass.set = hs_set_new(blocks, dump->thread_count);
-    if (!pass.set)
+    if (one_heap && options->heap_idx >= blocks->heaps->count)
+        return hs_fail(err, HS_ERR_ARGUMENT, HS_NO_OFF, HS_NO_VA, "heap %zu of %zu", options->heap_idx,
+                       blocks->heaps->count);
+    set = hs_set_new(dump, blocks);
+    if (!set)
         return hs_fail_memory(err, "a set of blocks");
-    status = run_pass(&pass, err);
-    if (status != HS_OK) {
-        hs_set_destroy(pass.set);
-        return status;
+    atomic_store(&set->settled, false);
+    if (options && options->states)
+        set->states = options->states & ALL_STATES;
+    if (one_heap) {
+        set->from = blocks->first_id[options->heap_idx];
+        set->to = blocks->first_id[options->heap_idx + 1];
     }
-    *set_ret = pass.set;
+    take_totals(set, one_heap ? options->heap_idx : 0, one_heap ? 1 : blocks->heaps->count);
+    *set_ret = set;
     return HS_OK;
+}
+
+static void settle_shard(void *context, size_t shard)
+{
+    struct hs_set *set = context;
+    struct hs_set_cursor cursor;
+
+    hs_set_cursor_init(&cursor, set, hs_shard_from(set, shard), hs_shard_to(set, shard));
+    while (hs_set_cursor_next(&cursor))
+        set->words[cursor.block.id / 64] |= UINT64_C(1) << (cursor.block.id % 64);
+}
+
+/* Makes the words of a set say what belongs to it. */
+static void settle(const struct hs_set *set)
+{
+    struct hs_set *own = (struct hs_set *)(uintptr_t)set;
+
+    if (atomic_load_explicit(&own->settled, memory_order_acquire))
+        return;
+    pthread_mutex_lock(&own->dump->lock);
+    if (!atomic_load_explicit(&own->settled, memory_order_relaxed)) {
+        hs_set_parallel(own, settle_shard, own);
+        atomic_store_explicit(&own->settled, true, memory_order_release);
+    }
+    pthread_mutex_unlock(&own->dump->lock);
+}
+
+/* Counts what the words of a new set say. */
+struct count_pass {
+    struct hs_set *set;
+    atomic_uint_fast64_t count, bytes;
+};
+
+static void count_shard(void *context, size_t shard)
+{
+    struct count_pass *pass = context;
+    struct hs_set_cursor cursor;
+    uint64_t count = 0, bytes = 0;
+
+    hs_set_cursor_init(&cursor, pass->set, hs_shard_from(pass->set, shard), hs_shard_to(pass->set, shard));
+    while (hs_set_cursor_next(&cursor)) {
+        count++;
+        bytes += cursor.brief.size;
+    }
+    atomic_fetch_add_explicit(&pass->count, count, memory_order_relaxed);
+    atomic_fetch_add_explicit(&pass->bytes, bytes, memory_order_relaxed);
 }
 
 enum hs_status hs_set_combine(const struct hs_set *a, enum hs_set_op op, const struct hs_set *b,
                               struct hs_set **set_ret, struct hs_error *err)
 {
-    struct pass pass = {0};
-    enum hs_status status;
+    struct count_pass pass = {0};
+    struct hs_set *set;
 
     if (a->blocks != b->blocks)
         return hs_fail(err, HS_ERR_ARGUMENT, HS_NO_OFF, HS_NO_VA, "the sets come from two dumps");
-    pass.set = hs_set_new(a->blocks, a->thread_count);
-    if (!pass.set)
+    settle(a);
+    settle(b);
+    set = hs_set_new(a->dump, a->blocks);
+    if (!set)
         return hs_fail_memory(err, "a set of blocks");
     for (size_t i = 0; i < word_count(a); i++) {
         switch (op) {
-        case HS_SET_OR: pass.set->words[i] = a->words[i] | b->words[i]; break;
-        case HS_SET_AND: pass.set->words[i] = a->words[i] & b->words[i]; break;
-        case HS_SET_MINUS: pass.set->words[i] = a->words[i] & ~b->words[i]; break;
+        case HS_SET_OR: set->words[i] = a->words[i] | b->words[i]; break;
+        case HS_SET_AND: set->words[i] = a->words[i] & b->words[i]; break;
+        case HS_SET_MINUS: set->words[i] = a->words[i] & ~b->words[i]; break;
         }
     }
-    status = run_pass(&pass, err);
-    if (status != HS_OK) {
-        hs_set_destroy(pass.set);
-        return status;
-    }
-    *set_ret = pass.set;
+    pass.set = set;
+    hs_set_parallel(set, count_shard, &pass);
+    set->count = (uint32_t)pass.count;
+    set->bytes = pass.bytes;
+    *set_ret = set;
     return HS_OK;
 }
 
@@ -153,7 +207,8 @@ uint64_t hs_set_bytes(const struct hs_set *set)
 
 bool hs_set_has(const struct hs_set *set, uint32_t id)
 {
-    return id < set->block_count && (set->words[id / 64] >> (id % 64) & 1);
+    settle(set);
+    return id < set->blocks->count && (set->words[id / 64] >> (id % 64) & 1);
 }
 
 enum hs_status hs_set_next(const struct hs_set *set, uint32_t id, uint32_t *id_ret)
@@ -161,14 +216,15 @@ enum hs_status hs_set_next(const struct hs_set *set, uint32_t id, uint32_t *id_r
     size_t word = id / 64;
     uint64_t bits;
 
-    if (id >= set->block_count)
+    if (id >= set->blocks->count)
         return HS_NOT_FOUND;
+    settle(set);
     bits = set->words[word] & (UINT64_MAX << (id % 64));
-    while (!bits)
+    while (!bits) {
         if (++word >= word_count(set))
             return HS_NOT_FOUND;
-        else
-            bits = set->words[word];
+        bits = set->words[word];
+    }
     *id_ret = (uint32_t)(word * 64 + (size_t)__builtin_ctzll(bits));
     return HS_OK;
 }

@@ -127,7 +127,7 @@ HS_MUST_CHECK HS_API enum hs_status hs_blocks_find(const struct hs_blocks *block
 struct hs_heap_totals {
     uint64_t count[HS_BLOCK_STATE_COUNT]; /* by enum hs_block_state */
     uint64_t total[HS_BLOCK_STATE_COUNT]; /* bytes with headers */
-    uint64_t busy_size;                   /* bytes that callers asked for */
+    uint64_t size[HS_BLOCK_STATE_COUNT];  /* hs_block.size added up; busy: bytes that callers asked for */
 };
 HS_API const struct hs_heap_totals *hs_blocks_totals(const struct hs_blocks *blocks, size_t heap_idx);
 

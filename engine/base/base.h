@@ -103,6 +103,8 @@ void hs_text_add(struct hs_text *text, const char *format, ...) HS_PRINTF(2, 3);
 void hs_text_add_escaped(struct hs_text *text, const void *bytes, size_t size, bool keep_lines);
 /* UTF-16LE to escaped UTF-8; `unit_count` 16-bit units; a lone surrogate becomes \uNNNN. */
 void hs_text_add_utf16(struct hs_text *text, const void *bytes, size_t unit_count);
+/* Whether a name matches a pattern: * stands for any characters, ? for one, ASCII case does not matter. */
+bool hs_text_matches(const char *name, const char *pattern, size_t pattern_size);
 /* Raw UTF-16LE to UTF-8 without escapes, lone surrogates as U+FFFD. */
 void hs_text_add_utf16_raw(struct hs_text *text, const void *bytes, size_t unit_count);
 
@@ -122,6 +124,17 @@ const char *hs_arena_string(struct hs_arena *arena, const char *text);
 /* Index of the last element of a sorted array whose uint64_t key is at most `key`; SIZE_MAX if there is none. The key
  * lies `key_off` bytes into each element of `element_size`. */
 size_t hs_sorted_find(const void *array, size_t count, size_t element_size, size_t key_off, uint64_t key);
+
+/* A map from 64-bit keys to values that are not 0. */
+struct hs_map {
+    struct hs_map_slot *slots;
+    size_t capacity, count;
+};
+void hs_map_init(struct hs_map *map);
+void hs_map_deinit(struct hs_map *map);
+/* The value of `key`, to be read and written; 0 if the key is new, and then it must be set before the next call. Valid
+ * until then. NULL when out of memory. */
+uint64_t *hs_map_value(struct hs_map *map, uint64_t key);
 
 /* ---- parallel.c ---- */
 

@@ -76,3 +76,59 @@ size_t hs_sorted_find(const void *array, size_t count, size_t element_size, size
     }
     return low ? low - 1 : SIZE_MAX;
 }
+
+struct hs_map_slot {
+    uint64_t key, value; /* value 0: free */
+};
+
+#define MAP_START 256u
+
+void hs_map_init(struct hs_map *map)
+{
+    memset(map, 0, sizeof *map);
+}
+
+void hs_map_deinit(struct hs_map *map)
+{
+    free(map->slots);
+    hs_map_init(map);
+}
+
+static struct hs_map_slot *map_slot(const struct hs_map *map, uint64_t key)
+{
+    uint64_t hash = key * UINT64_C(0x9e3779b97f4a7c15);
+    size_t idx = (hash ^ hash >> 32) & (map->capacity - 1);
+
+    while (map->slots[idx].value && map->slots[idx].key != key)
+        idx = (idx + 1) & (map->capacity - 1);
+    return &map->slots[idx];
+}
+
+static bool map_grow(struct hs_map *map)
+{
+    struct hs_map bigger = {.capacity = map->capacity ? map->capacity * 2 : MAP_START, .count = map->count};
+
+    bigger.slots = calloc(bigger.capacity, sizeof *bigger.slots);
+    if (!bigger.slots)
+        return false;
+    for (size_t i = 0; i < map->capacity; i++)
+        if (map->slots[i].value)
+            *map_slot(&bigger, map->slots[i].key) = map->slots[i];
+    free(map->slots);
+    *map = bigger;
+    return true;
+}
+
+uint64_t *hs_map_value(struct hs_map *map, uint64_t key)
+{
+    struct hs_map_slot *slot;
+
+    if (map->count * 2 >= map->capacity && !map_grow(map))
+        return NULL;
+    slot = map_slot(map, key);
+    if (!slot->value) {
+        slot->key = key;
+        map->count++;
+    }
+    return &slot->value;
+}

@@ -188,3 +188,32 @@ void hs_text_add_utf16_raw(struct hs_text *text, const void *bytes, size_t unit_
 {
     add_utf16(text, bytes, unit_count, false);
 }
+
+static char lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c + 'a' - 'A') : c;
+}
+
+bool hs_text_matches(const char *name, const char *pattern, size_t pattern_size)
+{
+    const char *star_name = NULL; /* where the last * may begin to stand for one character more */
+    size_t at = 0, star = 0;
+
+    while (*name) {
+        if (at < pattern_size && pattern[at] == '*') {
+            star = ++at;
+            star_name = name;
+        } else if (at < pattern_size && (pattern[at] == '?' || lower(pattern[at]) == lower(*name))) {
+            at++;
+            name++;
+        } else if (star_name) {
+            at = star;
+            name = ++star_name;
+        } else {
+            return false;
+        }
+    }
+    while (at < pattern_size && pattern[at] == '*')
+        at++;
+    return at == pattern_size;
+}

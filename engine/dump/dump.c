@@ -89,6 +89,8 @@ void hs_dump_close(struct hs_dump *dump)
         hs_heaps_deinit(&dump->heaps);
     if (dump->process.file)
         hs_process_deinit(&dump->process);
+    free(dump->caller_ranges);
+    free(dump->caller_modules);
     hs_space_deinit(&dump->space);
     hs_file_close(dump->file);
     hs_notes_deinit(&dump->notes);

@@ -5,6 +5,8 @@
 #include "heap/heap.h"
 #include "trace/trace.h"
 
+struct hs_code_range;
+
 struct hs_dump {
     struct hs_notes notes;
     struct hs_file *file;
@@ -18,6 +20,11 @@ struct hs_dump {
     struct hs_heaps heaps;
     struct hs_blocks blocks;
     struct hs_traces traces;
+
+    /* What hs_dump_set_callers was told, and what query/ made of it: a module index a stored index. */
+    struct hs_code_range *caller_ranges;
+    size_t caller_range_count;
+    uint64_t *caller_modules;
 };
 
 /* hs_dump_open over bytes that the caller keeps until close (tests, fuzzing). */

@@ -67,6 +67,7 @@ struct hs_blocks {
     uint32_t count;
     struct hs_heap_totals *totals; /* a heap */
     uint32_t *first_id;            /* a heap: of its blocks; heap count + 1 elements */
+    struct hs_labels *labels;      /* label.c; NULL until something is labelled */
 };
 
 /* Walks every segment, on `thread_count` threads. `heaps` gets its bitmaps, ids and unread sizes. HS_ERR_MEMORY,
@@ -74,6 +75,18 @@ struct hs_blocks {
 HS_MUST_CHECK enum hs_status hs_blocks_init(struct hs_blocks *blocks, struct hs_heaps *heaps, unsigned thread_count,
                                             struct hs_notes *notes, struct hs_job *job, struct hs_error *err);
 void hs_blocks_deinit(struct hs_blocks *blocks);
+
+/* label.c: what somebody says blocks hold. Not for several threads at once. */
+HS_MUST_CHECK enum hs_status hs_blocks_add_label(struct hs_blocks *blocks, const struct hs_label *label,
+                                                 uint16_t *number_ret, struct hs_error *err);
+/* Gives block `id` that label unless it has a better one. */
+void hs_blocks_set_label(struct hs_blocks *blocks, uint32_t id, uint16_t number);
+/* Number of the label of a block, 0 if it has none; the label and its type's number (from 0) by number. */
+uint16_t hs_blocks_label_number(const struct hs_blocks *blocks, uint32_t id);
+const struct hs_label *hs_blocks_label(const struct hs_blocks *blocks, uint16_t number);
+uint16_t hs_blocks_label_count(const struct hs_blocks *blocks);
+uint16_t hs_blocks_label_type(const struct hs_blocks *blocks, uint16_t number);
+void hs_labels_destroy(struct hs_labels *labels);
 
 /* The 8 bytes of a _HEAP_ENTRY that say something. */
 struct hs_entry {

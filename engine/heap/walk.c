@@ -18,6 +18,8 @@ struct walker {
     struct hs_extent *extent; /* the run that is walked */
     hs_va before;             /* block before the present one, if before_units is known */
     uint32_t before_units;    /* its size */
+    hs_va lost_from, lost_to; /* what was lost last in this run; equal: nothing yet */
+    hs_va looked_from, looked_to; /* no header in [looked_from, looked_to) of this run can be trusted */
 };
 
 static void mark(struct walker *w, hs_va va, uint64_t total, enum hs_block_state state, uint64_t size)

@@ -4,6 +4,8 @@
  * not depend on how many threads there were. */
 #include "query/query.h"
 
+#include "query/candidate.h"
+
 #include <stdlib.h>
 
 struct hs_groups {
@@ -88,10 +90,11 @@ static uint64_t size_class(uint64_t size)
 
 /* The value of one key of one block. */
 static uint64_t key_of(const struct hs_heaps *heaps, const struct hs_block_cursor *cursor, const struct hs_brief *brief,
-                       enum hs_key key)
+                       const uint64_t *caller_modules, enum hs_key key)
 {
     const struct hs_extent *extent = cursor->extent;
     uint32_t stored;
+    uint16_t number;
     uint64_t value;
     struct hs_block block;
 
@@ -105,6 +108,12 @@ static uint64_t key_of(const struct hs_heaps *heaps, const struct hs_block_curso
     case HS_KEY_STORED:
         stored = hs_block_stored(heaps, extent, cursor->off, brief);
         return stored == UINT32_MAX ? HS_KEY_NONE : stored;
+    case HS_KEY_LABEL:
+        number = hs_blocks_label_number(cursor->blocks, cursor->id);
+        return number ? hs_blocks_label_type(cursor->blocks, number) : HS_KEY_NONE;
+    case HS_KEY_CANDIDATE_MODULE:
+        stored = hs_block_stored(heaps, extent, cursor->off, brief);
+        return stored == UINT32_MAX ? HS_KEY_NONE : caller_modules[stored];
     case HS_KEY_TAG: hs_block_fill(cursor->blocks, extent, cursor->id, cursor->off, &block); return block.tag;
     case HS_KEY_FIRST_WORD:
         hs_block_fill(cursor->blocks, extent, cursor->id, cursor->off, &block);
@@ -169,7 +178,7 @@ static bool add_block(const struct grouping *grouping, const struct hs_set_curso
     uint64_t keys[HS_KEY_MAX];
 
     for (unsigned i = 0; i < grouping->key_count; i++)
-        keys[i] = key_of(heaps, &cursor->block, &cursor->brief, grouping->keys[i]);
+        keys[i] = key_of(heaps, &cursor->block, &cursor->brief, grouping->set->dump->caller_modules, grouping->keys[i]);
     return table_add(table, keys, grouping->key_count, 1, cursor->brief.size);
 }
 
@@ -266,6 +275,9 @@ enum hs_status hs_set_group(const struct hs_set *set, const enum hs_key *keys, u
     if (key_count == 0 || key_count > HS_KEY_MAX)
         return hs_fail(err, HS_ERR_ARGUMENT, HS_NO_OFF, HS_NO_VA, "%u keys to group by, expected 1 to %d", key_count,
                        HS_KEY_MAX);
+    for (unsigned i = 0; i < key_count; i++)
+        if (keys[i] == HS_KEY_CANDIDATE_MODULE && (status = hs_candidates_callers(set->dump, job, err)) != HS_OK)
+            return status;
     grouping.tables = calloc(grouping.table_count, sizeof *grouping.tables);
     grouping.taken = calloc(grouping.table_count, sizeof *grouping.taken);
     if (!grouping.tables || !grouping.taken) {

@@ -228,3 +228,21 @@ enum hs_status hs_set_next(const struct hs_set *set, uint32_t id, uint32_t *id_r
     *id_ret = (uint32_t)(word * 64 + (size_t)__builtin_ctzll(bits));
     return HS_OK;
 }
+
+enum hs_status hs_set_label(const struct hs_set *set, const struct hs_label *label, struct hs_error *err)
+{
+    struct hs_blocks *blocks = (struct hs_blocks *)(uintptr_t)set->blocks;
+    uint32_t id = 0;
+    uint16_t number;
+    enum hs_status status;
+
+    if (!(label->confidence >= 0 && label->confidence <= 1))
+        return hs_fail(err, HS_ERR_ARGUMENT, HS_NO_OFF, HS_NO_VA, "a confidence of %g, expected 0 to 1",
+                       label->confidence);
+    status = hs_blocks_add_label(blocks, label, &number, err);
+    if (status != HS_OK)
+        return status;
+    for (; hs_set_next(set, id, &id) == HS_OK; id++)
+        hs_blocks_set_label(blocks, id, number);
+    return HS_OK;
+}

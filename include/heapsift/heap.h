@@ -131,6 +131,21 @@ struct hs_heap_totals {
 };
 HS_API const struct hs_heap_totals *hs_blocks_totals(const struct hs_blocks *blocks, size_t heap_idx);
 
+/* ---- labels: what somebody says a block holds ---- */
+
+struct hs_label {
+    const char *type;  /* "mapi.row" */
+    double confidence; /* 0 .. 1 */
+    const char *evidence;
+    const char *source; /* name of the plugin, "" if none */
+};
+
+/* The label of a block; NULL if it has none. Valid while the dump is open. */
+HS_API const struct hs_label *hs_block_label(const struct hs_blocks *blocks, uint32_t id);
+
+/* The type that HS_KEY_LABEL `key` stands for; NULL if none. */
+HS_API const char *hs_label_type(const struct hs_blocks *blocks, uint64_t key);
+
 #ifdef __cplusplus
 }
 #endif

@@ -40,18 +40,117 @@ HS_API bool hs_set_has(const struct hs_set *set, uint32_t id);
 /* The smallest id in the set that is at least `id`. HS_NOT_FOUND: there is none. */
 HS_MUST_CHECK HS_API enum hs_status hs_set_next(const struct hs_set *set, uint32_t id, uint32_t *id_ret);
 
+/* ---- filters ---- */
+
+/* What one instruction of a filter does. The machine has a stack of up to HS_FILTER_STACK values; a value is a signed
+ * 64-bit integer (a truth is 0 or 1) or missing (read past the end of a block, no such field): calculations with a
+ * missing value are missing, comparisons with one are false. */
+enum hs_filter_code {
+    HS_FILTER_PUSH,   /* push `value` */
+    HS_FILTER_FIELD,  /* push field `value`, an enum hs_block_field */
+    HS_FILTER_READ,   /* pop an offset, push what stands there in the user bytes; value: bytes (1, 2, 4, 8), negative
+                            for a signed integer */
+    HS_FILTER_NEGATE, /* -a */
+    HS_FILTER_INVERT, /* every bit of a */
+    HS_FILTER_ADD,    /* pop b, pop a, push a + b, modulo 2^64; so for the others */
+    HS_FILTER_SUBTRACT,
+    HS_FILTER_MULTIPLY,
+    HS_FILTER_DIVIDE, /* towards minus infinity; by 0: missing */
+    HS_FILTER_MODULO, /* sign of b; by 0: missing */
+    HS_FILTER_AND,
+    HS_FILTER_OR,
+    HS_FILTER_XOR,
+    HS_FILTER_SHIFT_LEFT,  /* by 64 or more, or less than 0: 0 */
+    HS_FILTER_SHIFT_RIGHT, /* zeros come in */
+    HS_FILTER_EQUAL,
+    HS_FILTER_LESS,
+    HS_FILTER_LESS_EQUAL,
+    HS_FILTER_BETWEEN, /* pop high, pop low, pop a, push low <= a <= high */
+    HS_FILTER_NOT,     /* 1 if a is 0 or missing, else 0 */
+    HS_FILTER_JUMP_IF, /* if the top is true: go on at instruction `value`, which is further on; else pop it */
+    HS_FILTER_JUMP_UNLESS,
+    HS_FILTER_CONTAINS,         /* push whether the user bytes contain text `value` */
+    HS_FILTER_CANDIDATE_MODULE, /* push whether some frame of some candidate lies in a module whose name matches text
+                                   `value` */
+    HS_FILTER_CANDIDATE_SYMBOL, /* the same for "module!name" of a frame */
+    HS_FILTER_CANDIDATE_INDEX,  /* push whether trace `value` is a candidate */
+    HS_FILTER_LABEL,            /* push whether the block's label matches text `value` */
+    HS_FILTER_CODE_COUNT
+};
+#define HS_FILTER_STACK 32
+#define HS_FILTER_OPS_MAX 4096
+
+enum hs_block_field {
+    HS_BLOCK_FIELD_ADDRESS,
+    HS_BLOCK_FIELD_USER,
+    HS_BLOCK_FIELD_SIZE,
+    HS_BLOCK_FIELD_TOTAL,
+    HS_BLOCK_FIELD_FLAGS,
+    HS_BLOCK_FIELD_STATE,   /* enum hs_block_state */
+    HS_BLOCK_FIELD_HEAP,    /* address of the heap */
+    HS_BLOCK_FIELD_SEGMENT, /* number of the segment in its heap, from 1; missing for a large block */
+    HS_BLOCK_FIELD_STORED,  /* missing without one */
+    HS_BLOCK_FIELD_TAG,
+    HS_BLOCK_FIELD_UNUSED,
+    HS_BLOCK_FIELD_PREVIOUS, /* bytes */
+    HS_BLOCK_FIELD_SETTABLE,
+    HS_BLOCK_FIELD_LARGE,      /* 0 or 1 */
+    HS_BLOCK_FIELD_FIRST_WORD, /* first pointer-sized word of the user bytes */
+    HS_BLOCK_FIELD_ID,
+    HS_BLOCK_FIELD_COUNT
+};
+
+struct hs_filter_op {
+    enum hs_filter_code code;
+    int64_t value;
+};
+/* A text of a filter. Texts that are matched against names are patterns: * stands for any characters, ? for one, case
+ * does not matter. */
+struct hs_filter_text {
+    const char *bytes;
+    size_t size;
+};
+
+/* A checked program with everything looked up that does not depend on the block: names, candidates, labels as they are
+ * now. Owned by the caller; the dump must be open while it is used. */
+struct hs_filter;
+
+/* HS_ERR_ARGUMENT: the program is not sound (its text says where). HS_ERR_MEMORY, HS_ERR_CANCELLED. */
+HS_MUST_CHECK HS_API enum hs_status hs_filter_create(struct hs_dump *dump, const struct hs_filter_op *ops,
+                                                     size_t op_count, const struct hs_filter_text *texts,
+                                                     size_t text_count, struct hs_job *job,
+                                                     struct hs_filter **filter_ret, struct hs_error *err);
+HS_API void hs_filter_destroy(struct hs_filter *filter);
+
+/* A new set: the blocks of `set` for which the filter leaves a true value. One pass on all threads.
+ * HS_ERR_ARGUMENT: filter and set are of two dumps. HS_ERR_MEMORY, HS_ERR_CANCELLED. */
+HS_MUST_CHECK HS_API enum hs_status hs_set_where(const struct hs_set *set, const struct hs_filter *filter,
+                                                 struct hs_job *job, struct hs_set **set_ret, struct hs_error *err);
+
+/* ---- labels ---- */
+
+/* Labels the blocks of a set. A block keeps the label of highest confidence; of equal ones, that of the source that
+ * comes first in the alphabet. At most 65,534 labels on a dump: HS_ERR_ARGUMENT. HS_ERR_MEMORY. */
+HS_MUST_CHECK HS_API enum hs_status hs_set_label(const struct hs_set *set, const struct hs_label *label,
+                                                 struct hs_error *err);
+/* ---- groups ---- */
+
 /* What blocks can be grouped by. */
 enum hs_key {
-    HS_KEY_SIZE,       /* user size */
-    HS_KEY_SIZE_CLASS, /* smallest power of two that holds the user size */
-    HS_KEY_HEAP,       /* heap index */
-    HS_KEY_STATE,      /* enum hs_block_state */
-    HS_KEY_STORED,     /* stored index; blocks without one are in a group of their own, HS_KEY_NONE */
-    HS_KEY_TOTAL,      /* bytes with header */
-    HS_KEY_FLAGS,      /* raw flags */
-    HS_KEY_TAG,        /* TagIndex */
-    HS_KEY_FIRST_WORD  /* the first 4 (x86) or 8 (x64) user bytes; HS_KEY_NONE if they cannot be read */
+    HS_KEY_SIZE,            /* user size */
+    HS_KEY_SIZE_CLASS,      /* smallest power of two that holds the user size */
+    HS_KEY_HEAP,            /* heap index */
+    HS_KEY_STATE,           /* enum hs_block_state */
+    HS_KEY_STORED,          /* stored index; blocks without one are in a group of their own, HS_KEY_NONE */
+    HS_KEY_TOTAL,           /* bytes with header */
+    HS_KEY_FLAGS,           /* raw flags */
+    HS_KEY_TAG,             /* TagIndex */
+    HS_KEY_FIRST_WORD,      /* the first 4 (x86) or 8 (x64) user bytes; HS_KEY_NONE if they cannot be read */
+    HS_KEY_LABEL,           /* number of the label's type, see hs_label_type; HS_KEY_NONE without one */
+    HS_KEY_CANDIDATE_MODULE /* index of the module that the caller's frame of every candidate lies in; HS_KEY_SEVERAL
+                               where candidates disagree; HS_KEY_NONE without candidates */
 };
+#define HS_KEY_SEVERAL (UINT64_MAX - 1)
 #define HS_KEY_MAX 4           /* keys of one grouping */
 #define HS_KEY_NONE UINT64_MAX /* "has none" as a key */
 
@@ -63,6 +162,14 @@ struct hs_group {
 
 /* Groups of a set, most bytes first; then most blocks, then smallest keys. Owned by the caller. */
 struct hs_groups;
+
+/* Who is a caller: code outside of these address ranges (allocators, system modules), sorted, without overlap. They
+ * hold for every later grouping by HS_KEY_CANDIDATE_MODULE; without this call the innermost frame counts. */
+struct hs_code_range {
+    hs_va from, to; /* to: exclusive */
+};
+HS_MUST_CHECK HS_API enum hs_status hs_dump_set_callers(struct hs_dump *dump, const struct hs_code_range *ranges,
+                                                        size_t count, struct hs_error *err);
 
 /* HS_ERR_ARGUMENT: no key, more than HS_KEY_MAX. HS_ERR_MEMORY, HS_ERR_CANCELLED. */
 HS_MUST_CHECK HS_API enum hs_status hs_set_group(const struct hs_set *set, const enum hs_key *keys, unsigned key_count,

@@ -1,0 +1,518 @@
+/* filter.c - a small checked program that is run for each block of a set.
+ *
+ * A program comes from the grammar of filter texts, or from anybody else: it is checked once (codes, operands, stack
+ * depth, jumps only forward, so that every program ends), then run without checks. Whatever does not depend on the
+ * block is looked up when the filter is made. */
+#include "query/query.h"
+
+#include "query/candidate.h"
+
+#include <stdlib.h>
+
+struct instruction {
+    enum hs_filter_code code;
+    int64_t value;
+    const struct hs_stored_bits *bits; /* candidate codes */
+    const uint8_t *labels;             /* label code: a byte a label number */
+    const struct hs_filter_text *text; /* contains */
+};
+
+struct hs_filter {
+    const struct hs_dump *dump;
+    struct instruction *code;
+    size_t count;
+    struct hs_filter_text *texts;
+    size_t text_count;
+    uint16_t label_count; /* labels known when the filter was made */
+    struct hs_arena arena;
+};
+
+/* How many values each code pops and pushes. */
+static const struct {
+    uint8_t pops, pushes;
+} effects[HS_FILTER_CODE_COUNT] = {
+    [HS_FILTER_PUSH] = {0, 1},
+    [HS_FILTER_FIELD] = {0, 1},
+    [HS_FILTER_READ] = {1, 1},
+    [HS_FILTER_NEGATE] = {1, 1},
+    [HS_FILTER_INVERT] = {1, 1},
+    [HS_FILTER_ADD] = {2, 1},
+    [HS_FILTER_SUBTRACT] = {2, 1},
+    [HS_FILTER_MULTIPLY] = {2, 1},
+    [HS_FILTER_DIVIDE] = {2, 1},
+    [HS_FILTER_MODULO] = {2, 1},
+    [HS_FILTER_AND] = {2, 1},
+    [HS_FILTER_OR] = {2, 1},
+    [HS_FILTER_XOR] = {2, 1},
+    [HS_FILTER_SHIFT_LEFT] = {2, 1},
+    [HS_FILTER_SHIFT_RIGHT] = {2, 1},
+    [HS_FILTER_EQUAL] = {2, 1},
+    [HS_FILTER_LESS] = {2, 1},
+    [HS_FILTER_LESS_EQUAL] = {2, 1},
+    [HS_FILTER_BETWEEN] = {3, 1},
+    [HS_FILTER_NOT] = {1, 1},
+    [HS_FILTER_JUMP_IF] = {1, 0},
+    [HS_FILTER_JUMP_UNLESS] = {1, 0},
+    [HS_FILTER_CONTAINS] = {0, 1},
+    [HS_FILTER_CANDIDATE_MODULE] = {0, 1},
+    [HS_FILTER_CANDIDATE_SYMBOL] = {0, 1},
+    [HS_FILTER_CANDIDATE_INDEX] = {0, 1},
+    [HS_FILTER_LABEL] = {0, 1},
+};
+
+static bool is_jump(enum hs_filter_code code)
+{
+    return code == HS_FILTER_JUMP_IF || code == HS_FILTER_JUMP_UNLESS;
+}
+
+static bool takes_text(enum hs_filter_code code)
+{
+    return code == HS_FILTER_CONTAINS || code == HS_FILTER_CANDIDATE_MODULE || code == HS_FILTER_CANDIDATE_SYMBOL ||
+           code == HS_FILTER_LABEL;
+}
+
+/* What is wrong with one instruction by itself; NULL if nothing is. */
+static const char *check_operand(const struct hs_filter_op *op, size_t idx, size_t op_count, size_t text_count)
+{
+    if ((unsigned)op->code >= HS_FILTER_CODE_COUNT)
+        return "no such code";
+    if (takes_text(op->code) && (op->value < 0 || (uint64_t)op->value >= text_count))
+        return "no such text";
+    if (op->code == HS_FILTER_FIELD && (op->value < 0 || op->value >= HS_BLOCK_FIELD_COUNT))
+        return "no such field";
+    if (op->code == HS_FILTER_READ) {
+        int64_t size = op->value < 0 && op->value >= -8 ? -op->value : op->value;
+
+        if (size != 1 && size != 2 && size != 4 && size != 8)
+            return "a read of 1, 2, 4 or 8 bytes was expected";
+    }
+    if (is_jump(op->code) && (op->value <= (int64_t)idx || (uint64_t)op->value > op_count))
+        return "a jump further on was expected";
+    return NULL;
+}
+
+/* What is wrong with a program, and where; NULL if it is sound. depths has op_count + 1 elements, all -1. */
+static const char *check_program(const struct hs_filter_op *ops, size_t op_count, size_t text_count, int *depths,
+                                 size_t *idx_ret)
+{
+    int depth = 0;
+
+    for (size_t i = 0; i < op_count; i++) {
+        const char *wrong = check_operand(&ops[i], i, op_count, text_count);
+
+        *idx_ret = i;
+        if (wrong)
+            return wrong;
+        if (depths[i] >= 0 && depths[i] != depth)
+            return "paths that meet here leave different numbers of values";
+        if (depth < effects[ops[i].code].pops)
+            return "not enough values";
+        /* A jump that is taken keeps its value. */
+        if (is_jump(ops[i].code)) {
+            int *target = &depths[ops[i].value];
+
+            if (*target >= 0 && *target != depth)
+                return "paths that meet at its target leave different numbers of values";
+            *target = depth;
+        }
+        depth += effects[ops[i].code].pushes - effects[ops[i].code].pops;
+        if (depth > HS_FILTER_STACK)
+            return "too many values";
+    }
+    *idx_ret = op_count;
+    if (depth != 1 || (depths[op_count] >= 0 && depths[op_count] != 1))
+        return "one value was expected at the end";
+    return NULL;
+}
+
+/* Labels that match a pattern, a byte each; NULL when out of memory. */
+static const uint8_t *match_labels(struct hs_filter *filter, const struct hs_blocks *blocks,
+                                   const struct hs_filter_text *pattern)
+{
+    uint8_t *matches = hs_arena_alloc(&filter->arena, (uint64_t)filter->label_count + 1, 1);
+
+    for (uint32_t number = 1; matches && number <= filter->label_count; number++)
+        matches[number] =
+            hs_text_matches(hs_blocks_label(blocks, (uint16_t)number)->type, pattern->bytes, pattern->size);
+    return matches;
+}
+
+/* The stored indexes a candidate code is true for. */
+static enum hs_status find_candidates(struct hs_filter *filter, struct hs_dump *dump, struct instruction *instruction,
+                                      struct hs_job *job, struct hs_error *err)
+{
+    struct hs_stored_bits *bits = hs_arena_alloc(&filter->arena, 1, sizeof *bits);
+    const struct hs_traces *traces;
+    enum hs_status status;
+
+    if (!bits)
+        return hs_fail_memory(err, "a filter");
+    instruction->bits = bits;
+    status = hs_dump_traces(dump, job, &traces, err);
+    if (status != HS_OK || !traces)
+        return status;
+    if (instruction->code == HS_FILTER_CANDIDATE_INDEX) {
+        if (instruction->value > 0 && instruction->value <= traces->info.count) {
+            uint64_t stored = (uint64_t)instruction->value % HS_STORED_COUNT;
+
+            bits->words[stored / 64] |= UINT64_C(1) << (stored % 64);
+        }
+        return HS_OK;
+    }
+    return hs_candidates_match(dump, traces, &filter->texts[instruction->value],
+                               instruction->code == HS_FILTER_CANDIDATE_SYMBOL, job, bits, err);
+}
+
+static enum hs_status copy_texts(struct hs_filter *filter, const struct hs_filter_text *texts, size_t text_count,
+                                 struct hs_error *err)
+{
+    filter->texts = hs_arena_alloc(&filter->arena, text_count, sizeof *filter->texts);
+    filter->text_count = text_count;
+    for (size_t i = 0; filter->texts && i < text_count; i++) {
+        char *bytes = hs_arena_alloc(&filter->arena, texts[i].size + UINT64_C(1), 1);
+
+        if (!bytes)
+            return hs_fail_memory(err, "a filter");
+        memcpy(bytes, texts[i].bytes, texts[i].size);
+        filter->texts[i] = (struct hs_filter_text){bytes, texts[i].size};
+    }
+    return filter->texts ? HS_OK : hs_fail_memory(err, "a filter");
+}
+
+static enum hs_status check(const struct hs_filter_op *ops, size_t op_count, size_t text_count, struct hs_error *err)
+{
+    const char *wrong;
+    size_t idx = 0;
+    int *depths;
+
+    if (op_count == 0 || op_count > HS_FILTER_OPS_MAX)
+        return hs_fail(err, HS_ERR_ARGUMENT, HS_NO_OFF, HS_NO_VA, "a filter of %zu instructions, expected 1 to %d",
+                       op_count, HS_FILTER_OPS_MAX);
+    depths = malloc((op_count + 1) * sizeof *depths);
+    if (!depths)
+        return hs_fail_memory(err, "a filter");
+    for (size_t i = 0; i <= op_count; i++)
+        depths[i] = -1;
+    wrong = check_program(ops, op_count, text_count, depths, &idx);
+    free(depths);
+    return wrong ? hs_fail(err, HS_ERR_ARGUMENT, HS_NO_OFF, HS_NO_VA, "filter instruction %zu: %s", idx, wrong) : HS_OK;
+}
+
+enum hs_status hs_filter_create(struct hs_dump *dump, const struct hs_filter_op *ops, size_t op_count,
+                                const struct hs_filter_text *texts, size_t text_count, struct hs_job *job,
+                                struct hs_filter **filter_ret, struct hs_error *err)
+{
+    enum hs_status status = check(ops, op_count, text_count, err);
+    const struct hs_blocks *blocks = NULL;
+    struct hs_filter *filter;
+
+    if (status == HS_OK)
+        status = hs_dump_blocks(dump, job, &blocks, err);
+    if (status != HS_OK)
+        return status;
+    filter = calloc(1, sizeof *filter);
+    if (!filter)
+        return hs_fail_memory(err, "a filter");
+    filter->dump = dump;
+    hs_arena_init(&filter->arena);
+    filter->label_count = hs_blocks_label_count(blocks);
+    filter->count = op_count;
+    filter->code = hs_arena_alloc(&filter->arena, op_count, sizeof *filter->code);
+    status = filter->code ? copy_texts(filter, texts, text_count, err) : hs_fail_memory(err, "a filter");
+    for (size_t i = 0; i < op_count && status == HS_OK; i++) {
+        struct instruction *instruction = &filter->code[i];
+
+        instruction->code = ops[i].code;
+        instruction->value = ops[i].value;
+        if (ops[i].code == HS_FILTER_CONTAINS)
+            instruction->text = &filter->texts[ops[i].value];
+        else if (ops[i].code == HS_FILTER_CANDIDATE_MODULE || ops[i].code == HS_FILTER_CANDIDATE_SYMBOL ||
+                 ops[i].code == HS_FILTER_CANDIDATE_INDEX)
+            status = find_candidates(filter, dump, instruction, job, err);
+        else if (ops[i].code == HS_FILTER_LABEL &&
+                 !(instruction->labels = match_labels(filter, blocks, &filter->texts[ops[i].value])))
+            status = hs_fail_memory(err, "a filter");
+    }
+    if (status != HS_OK) {
+        hs_filter_destroy(filter);
+        return status;
+    }
+    *filter_ret = filter;
+    return HS_OK;
+}
+
+void hs_filter_destroy(struct hs_filter *filter)
+{
+    if (!filter)
+        return;
+    hs_arena_deinit(&filter->arena);
+    free(filter);
+}
+
+/* ---- running ---- */
+
+struct value {
+    int64_t number;
+    bool missing;
+};
+
+static const struct value missing = {0, true};
+
+static struct value present(uint64_t number)
+{
+    return (struct value){(int64_t)number, false};
+}
+
+/* Address of the user bytes of the cursor's block. */
+static hs_va user_va(const struct hs_set_cursor *cursor)
+{
+    const struct hs_heaps *heaps = cursor->block.blocks->heaps;
+    const struct hs_extent *extent = cursor->block.extent;
+
+    if (extent->kind == HS_EXTENT_LARGE)
+        return extent->va + hs_layout_off(heaps->process->layout, HS_FIELD_VIRTUAL_SIZEOF);
+    return extent->va + cursor->block.off + heaps->unit;
+}
+
+static struct value read_user(const struct hs_set_cursor *cursor, int64_t off, int64_t size_signed)
+{
+    const struct hs_heaps *heaps = cursor->block.blocks->heaps;
+    const struct hs_extent *extent = cursor->block.extent;
+    unsigned size = (unsigned)(size_signed < 0 ? -size_signed : size_signed);
+    uint64_t at, number;
+
+    if (extent->kind == HS_EXTENT_HOLE || off < 0 || cursor->brief.size < size ||
+        (uint64_t)off > cursor->brief.size - size)
+        return missing;
+    at = user_va(cursor) - extent->va + (uint64_t)off;
+    if (extent->kind == HS_EXTENT_RUN && at + size <= extent->size)
+        number = hs_load_uint(extent->bytes + at, size);
+    else if (!hs_space_uint(heaps->process->space, extent->va + at, size, &number))
+        return missing;
+    if (size_signed < 0 && size < 8 && number >> (8 * size - 1))
+        number |= UINT64_MAX << (8 * size);
+    return present(number);
+}
+
+static bool contains(const struct hs_set_cursor *cursor, const struct hs_filter_text *text)
+{
+    const struct hs_space *space = cursor->block.blocks->heaps->process->space;
+    const struct hs_extent *extent = cursor->block.extent;
+    hs_va user = user_va(cursor), found;
+
+    if (extent->kind == HS_EXTENT_HOLE || text->size == 0 || cursor->brief.size < text->size)
+        return false;
+    if (extent->kind == HS_EXTENT_RUN && user - extent->va + cursor->brief.size <= extent->size)
+        return memmem(extent->bytes + (user - extent->va), cursor->brief.size, text->bytes, text->size) != NULL;
+    return hs_space_find(space, text->bytes, text->size, user, user + cursor->brief.size, 1, NULL, &found) == HS_OK;
+}
+
+static struct value field_of(const struct hs_set_cursor *cursor, int64_t field)
+{
+    const struct hs_heaps *heaps = cursor->block.blocks->heaps;
+    const struct hs_extent *extent = cursor->block.extent;
+    struct hs_block block;
+    uint32_t stored;
+
+    switch ((enum hs_block_field)field) {
+    case HS_BLOCK_FIELD_SIZE: return present(cursor->brief.size);
+    case HS_BLOCK_FIELD_TOTAL: return present(cursor->brief.total);
+    case HS_BLOCK_FIELD_FLAGS: return present(cursor->brief.flags);
+    case HS_BLOCK_FIELD_STATE: return present((uint64_t)cursor->brief.state);
+    case HS_BLOCK_FIELD_HEAP: return present(heaps->heaps[extent->heap_idx].va);
+    case HS_BLOCK_FIELD_LARGE: return present(extent->kind == HS_EXTENT_LARGE);
+    case HS_BLOCK_FIELD_ID: return present(cursor->block.id);
+    case HS_BLOCK_FIELD_SEGMENT:
+        return extent->kind == HS_EXTENT_LARGE
+                   ? missing
+                   : present(extent->segment_idx - heaps->first_segment[extent->heap_idx] + 1);
+    case HS_BLOCK_FIELD_STORED:
+        stored = hs_block_stored(heaps, extent, cursor->block.off, &cursor->brief);
+        return stored == UINT32_MAX ? missing : present(stored);
+    case HS_BLOCK_FIELD_FIRST_WORD: return read_user(cursor, 0, heaps->process->space->pointer_size);
+    case HS_BLOCK_FIELD_USER: return present(extent->kind == HS_EXTENT_HOLE ? extent->va : user_va(cursor));
+    case HS_BLOCK_FIELD_ADDRESS:
+    case HS_BLOCK_FIELD_TAG:
+    case HS_BLOCK_FIELD_UNUSED:
+    case HS_BLOCK_FIELD_PREVIOUS:
+    case HS_BLOCK_FIELD_SETTABLE:
+    case HS_BLOCK_FIELD_COUNT: break;
+    }
+    hs_block_fill(cursor->block.blocks, extent, cursor->block.id, cursor->block.off, &block);
+    switch ((int)field) {
+    case HS_BLOCK_FIELD_ADDRESS: return present(block.va);
+    case HS_BLOCK_FIELD_TAG: return present(block.tag);
+    case HS_BLOCK_FIELD_UNUSED: return present(block.unused_bytes);
+    case HS_BLOCK_FIELD_PREVIOUS: return present((uint64_t)block.previous_units * heaps->unit);
+    case HS_BLOCK_FIELD_SETTABLE: return present(block.settable);
+    default: return missing;
+    }
+}
+
+/* Towards minus infinity, as Lua divides. */
+static struct value divide(int64_t a, int64_t b, bool modulo)
+{
+    int64_t quotient, rest;
+
+    if (b == 0)
+        return missing;
+    if (b == -1)
+        return modulo ? present(0) : present(0 - (uint64_t)a);
+    quotient = a / b;
+    rest = a % b;
+    if (rest && (rest < 0) != (b < 0)) {
+        quotient--;
+        rest += b;
+    }
+    return present((uint64_t)(modulo ? rest : quotient));
+}
+
+static struct value combine(enum hs_filter_code code, struct value a, struct value b)
+{
+    uint64_t x = (uint64_t)a.number, y = (uint64_t)b.number;
+    bool both = !a.missing && !b.missing;
+
+    switch ((int)code) {
+    case HS_FILTER_EQUAL: return present(both && x == y);
+    case HS_FILTER_LESS: return present(both && a.number < b.number);
+    case HS_FILTER_LESS_EQUAL: return present(both && a.number <= b.number);
+    default: break;
+    }
+    if (!both)
+        return missing;
+    switch ((int)code) {
+    case HS_FILTER_ADD: return present(x + y);
+    case HS_FILTER_SUBTRACT: return present(x - y);
+    case HS_FILTER_MULTIPLY: return present(x * y);
+    case HS_FILTER_DIVIDE: return divide(a.number, b.number, false);
+    case HS_FILTER_MODULO: return divide(a.number, b.number, true);
+    case HS_FILTER_AND: return present(x & y);
+    case HS_FILTER_OR: return present(x | y);
+    case HS_FILTER_XOR: return present(x ^ y);
+    case HS_FILTER_SHIFT_LEFT: return present(y < 64 ? x << y : 0);
+    case HS_FILTER_SHIFT_RIGHT: return present(y < 64 ? x >> y : 0);
+    default: return missing;
+    }
+}
+
+static bool is_candidate(const struct hs_set_cursor *cursor, const struct hs_stored_bits *bits)
+{
+    return hs_stored_bit(
+        bits, hs_block_stored(cursor->block.blocks->heaps, cursor->block.extent, cursor->block.off, &cursor->brief));
+}
+
+static bool is_true(struct value value)
+{
+    return !value.missing && value.number != 0;
+}
+
+static bool run(const struct hs_filter *filter, const struct hs_set_cursor *cursor)
+{
+    struct value stack[HS_FILTER_STACK + 1];
+    struct value *top = stack; /* one past the last value */
+    uint16_t number;
+
+    for (size_t i = 0; i < filter->count; i++) {
+        const struct instruction *at = &filter->code[i];
+
+        switch (at->code) {
+        case HS_FILTER_PUSH: *top++ = present((uint64_t)at->value); break;
+        case HS_FILTER_FIELD: *top++ = field_of(cursor, at->value); break;
+        case HS_FILTER_READ: top[-1] = top[-1].missing ? missing : read_user(cursor, top[-1].number, at->value); break;
+        case HS_FILTER_NEGATE: top[-1].number = (int64_t)(0 - (uint64_t)top[-1].number); break;
+        case HS_FILTER_INVERT: top[-1].number = ~top[-1].number; break;
+        case HS_FILTER_ADD:
+        case HS_FILTER_SUBTRACT:
+        case HS_FILTER_MULTIPLY:
+        case HS_FILTER_DIVIDE:
+        case HS_FILTER_MODULO:
+        case HS_FILTER_AND:
+        case HS_FILTER_OR:
+        case HS_FILTER_XOR:
+        case HS_FILTER_SHIFT_LEFT:
+        case HS_FILTER_SHIFT_RIGHT:
+        case HS_FILTER_EQUAL:
+        case HS_FILTER_LESS:
+        case HS_FILTER_LESS_EQUAL:
+            top--;
+            top[-1] = combine(at->code, top[-1], *top);
+            break;
+        case HS_FILTER_BETWEEN:
+            top -= 2;
+            top[-1] = present(is_true(combine(HS_FILTER_LESS_EQUAL, top[0], top[-1])) &&
+                              is_true(combine(HS_FILTER_LESS_EQUAL, top[-1], top[1])));
+            break;
+        case HS_FILTER_NOT: top[-1] = present(!is_true(top[-1])); break;
+        case HS_FILTER_JUMP_IF:
+        case HS_FILTER_JUMP_UNLESS:
+            if (is_true(top[-1]) == (at->code == HS_FILTER_JUMP_IF))
+                i = (size_t)at->value - 1;
+            else
+                top--;
+            break;
+        case HS_FILTER_CONTAINS: *top++ = present(contains(cursor, at->text)); break;
+        case HS_FILTER_CANDIDATE_MODULE:
+        case HS_FILTER_CANDIDATE_SYMBOL:
+        case HS_FILTER_CANDIDATE_INDEX: *top++ = present(is_candidate(cursor, at->bits)); break;
+        case HS_FILTER_LABEL:
+            number = hs_blocks_label_number(cursor->block.blocks, cursor->block.id);
+            *top++ = present(number && number <= filter->label_count && at->labels[number]);
+            break;
+        case HS_FILTER_CODE_COUNT: break;
+        }
+    }
+    return is_true(top[-1]);
+}
+
+struct where_pass {
+    const struct hs_set *from;
+    const struct hs_filter *filter;
+    struct hs_set *to;
+    struct hs_job *job;
+    atomic_uint_fast64_t count, bytes;
+};
+
+static void where_shard(void *context, size_t shard)
+{
+    struct where_pass *pass = context;
+    struct hs_set_cursor cursor;
+    uint64_t count = 0, bytes = 0;
+
+    if (hs_job_stopped(pass->job))
+        return;
+    hs_set_cursor_init(&cursor, pass->from, hs_shard_from(pass->from, shard), hs_shard_to(pass->from, shard));
+    while (hs_set_cursor_next(&cursor)) {
+        uint32_t id = cursor.block.id;
+
+        if (!run(pass->filter, &cursor))
+            continue;
+        pass->to->words[id / 64] |= UINT64_C(1) << (id % 64);
+        count++;
+        bytes += cursor.brief.size;
+    }
+    atomic_fetch_add_explicit(&pass->count, count, memory_order_relaxed);
+    atomic_fetch_add_explicit(&pass->bytes, bytes, memory_order_relaxed);
+    hs_job_advance(pass->job, hs_shard_to(pass->from, shard) - hs_shard_from(pass->from, shard));
+}
+
+enum hs_status hs_set_where(const struct hs_set *set, const struct hs_filter *filter, struct hs_job *job,
+                            struct hs_set **set_ret, struct hs_error *err)
+{
+    struct where_pass pass = {.from = set, .filter = filter, .job = job};
+
+    if (filter->dump != set->dump)
+        return hs_fail(err, HS_ERR_ARGUMENT, HS_NO_OFF, HS_NO_VA, "the filter and the set come from two dumps");
+    pass.to = hs_set_new(set->dump, set->blocks);
+    if (!pass.to)
+        return hs_fail_memory(err, "a set of blocks");
+    hs_job_start(job, set->to - set->from);
+    hs_set_parallel(set, where_shard, &pass);
+    if (hs_job_stopped(job)) {
+        hs_set_destroy(pass.to);
+        return hs_fail(err, HS_ERR_CANCELLED, HS_NO_OFF, HS_NO_VA, "stopped while filtering blocks");
+    }
+    pass.to->count = (uint32_t)pass.count;
+    pass.to->bytes = pass.bytes;
+    *set_ret = pass.to;
+    return HS_OK;
+}

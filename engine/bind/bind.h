@@ -1,0 +1,37 @@
+/* bind.h - the door of bind/: engine objects as Lua values. What a script may use is told in
+ * plugins/lib/heapsift.meta.lua; this is what the host around the script needs beyond that. */
+#ifndef HS_BIND_H
+#define HS_BIND_H
+
+#include <heapsift/heapsift.h>
+#include <heapsift/luaopen.h>
+
+/* Registry key of the table { allocators = { name = true }, modules = { lower case name = true } } that
+ * trace:caller() goes by, or of a function that returns it. Without one every frame is a caller. */
+#define HS_BIND_CALLERS "heapsift.callers"
+
+/* Registry key of the function that compiles a filter text: function(text) -> program, or nil and a message. The
+ * program is a table { ops = { { code, value }, ... }, texts = { ... } } as plugins/lib/filter.lua makes it. */
+#define HS_BIND_FILTER "heapsift.filter"
+
+/* Registry key of a table for tests and documentation: class name -> table whose keys are its fields and methods. */
+#define HS_BIND_SURFACE "heapsift.surface"
+
+/* Somebody who watches long work: begin is called before the engine is, end after it, on the same thread. `what` is
+ * static and says what is done ("walking heaps"). The job lives from begin to end. */
+struct hs_bind_watch {
+    void *context;
+    void (*begin)(void *context, struct hs_job *job, const char *what);
+    void (*end)(void *context);
+};
+
+/* Both after luaopen_heapsift. `watch` is borrowed for the life of the state; NULL: nobody watches. */
+void hs_bind_set_watch(struct lua_State *lua, const struct hs_bind_watch *watch);
+/* How dump:symbol and trace:symbols spell names when the caller does not say. */
+void hs_bind_set_symbol_style(struct lua_State *lua, enum hs_symbol_style style);
+
+/* Whether part of a heap or trace database that was asked of the dump at stack index `idx` could not be read. A closed
+ * dump answers for the time before. False for anything that is no dump. */
+bool hs_bind_incomplete(struct lua_State *lua, int idx);
+
+#endif

@@ -1,0 +1,596 @@
+---@meta heapsift
+-- The Lua reference of heapsift: every function, method and field a script may use, for editors, `heapsift help` and
+-- the manual. Never run; tests/lua/reference_spec.lua compares it with the program both ways.
+--
+-- How to read it:
+--   * sizes are bytes, addresses are integers (never text), times are seconds since 1970 UTC;
+--   * fields are facts: reading one cannot fail, but an unknown name raises and names the nearest one;
+--   * methods may fail: they return nil, a message and a code ("not-found", "unmapped", "outside", "io", "format",
+--     "unsupported", "memory"); a wrong argument raises;
+--   * blocks, traces and the like keep their dump alive; once it is closed, every access raises;
+--   * a sequence has #s, s[i] from 1 (nil past the end), and `for x in s do`;
+--   * out of memory and Ctrl-C raise.
+
+-- ---------------------------------------------------------------------------------------------------------------
+-- The module
+
+---@class heapsift
+---@field version string version of the program, "0.1.0"
+heapsift = {}
+
+---Opens a user-mode minidump. Damage that leaves something to read is no failure: see dump:notes().
+---Raises for an unknown option.
+---@param path string
+---@param options? { threads?: integer, progress?: fun(what: string, done: integer, total: integer) } threads: for whole-heap work, 0 one per processor; progress: called about ten times a second during long work, on the script's own thread
+---@return dump? dump nil on failure
+---@return string? message
+---@return string? code "io", "format", "unsupported", "memory"
+function heapsift.open(path, options) end
+
+---@class heapsift.argument
+---@field name string
+---@field type? "address"|"integer"|"number"|"string"|"path"|"choice" default "string"; address: hex with or without 0x, 0n for decimal, sums allowed; integer: decimal unless 0x
+---@field doc? string
+---@field optional? boolean
+---@field many? boolean one or more (with optional: none or more); the value is a list
+---@field choices? string[] for type "choice"
+---@field min? number
+---@field max? number
+
+---@class heapsift.option
+---@field type? "address"|"integer"|"number"|"string"|"path"|"flag"|"choice" default "string"
+---@field doc? string
+---@field default? any value if the option is not given (flags: false)
+---@field many? boolean may be given several times; the value is a list
+---@field choices? string[]
+---@field min? number
+---@field max? number
+
+---Declares the script: its first statement. Reads the command line and sets the globals args, report and, with input
+---"dump", dump; or ends the script with a usage error (exit code 2), an unreadable input (3) or its help text.
+---Left out: one dump, no options. Raises for unknown or wrong fields and when called twice.
+---@param declaration { summary?: string, description?: string, input?: "dump"|"output"|"none"|"results", args?: heapsift.argument[], options?: table<string, heapsift.option>, examples?: string[], json?: string } options: names with _, on the command line with -; json: name of the schema
+function heapsift.script(declaration) end
+
+---Ends the script with one line on stderr, `heapsift: INPUT: text`. Does not return.
+---@param code "usage"|"input"|"failed"|"missing" exit code 2, 3, 5, 6
+---@param text string
+function heapsift.fail(code, text) end
+
+---Writes to stdout without a newline; control characters are escaped, tab and newline stay. With --json all text goes
+---to stderr. `print` does the same with tabs between and a newline.
+---@param ... string|number
+function heapsift.write(...) end
+
+---A file that the user named: args.input with input "output", or an argument or option of type "path". Anything else
+---raises. What is written goes to a temporary file beside it, renamed by close; if the script fails before, nothing is
+---left. Write errors end the script with exit code 5.
+---@param path string
+---@return file file
+function heapsift.output(path) end
+
+---@class file
+local file = {}
+
+---@param ... string|number
+---@return file self
+function file:write(...) end
+
+---@param offset integer bytes from the start of the file; past its end leaves a hole
+---@return file self
+function file:seek(offset) end
+
+---Ends writing and gives the file its name. Leaving a `local f <close>` without an error does the same.
+function file:close() end
+
+-- ---------------------------------------------------------------------------------------------------------------
+-- The dump
+
+---@class dump
+---@field path string as it was given
+---@field arch "x86"|"x64"|"arm"|"arm64"|"ia64"|"unknown"
+---@field pointer_size integer bytes: 4 or 8
+---@field windows string "5.1.2600"
+---@field service_pack string "" if none
+---@field global_flag? integer NtGlobalFlag; nil if it cannot be read
+---@field has_traces boolean whether the process has a stack trace database
+---@field traces? traces the stack trace database; nil if there is none
+---@field damaged boolean whether something of it could not be read so far: see notes()
+local dump = {}
+
+---Closes the file. Closing twice is allowed; `local d <close>` does it at the end of a block.
+function dump:close() end
+
+---Everything the dump says of its process as one new plain table: path, arch, pointer_size, windows, windows_major,
+---windows_minor, windows_build, service_pack, processor_count, dump_time, dump_flags, file_size, full_memory, cut, wow64,
+---process_id, create_time, user_time, kernel_time, comment, image_name, image_path, command_line, peb, peb_source ("teb",
+---"scan", "none"), exception { thread_id, code, address }, global_flag, global_flags (list of { bit, abbreviation,
+---meaning }), usage { by_use (list of { use, committed }), committed, private, reserved, free, largest_free_address,
+---largest_free_size, exact }, traces { address, count, looked_up, unreadable, full, index_bits, wraps, unproven },
+---unloaded_modules (list of { name, base, size, timestamp, checksum }), has_traces, module_count, unloaded_count,
+---thread_count, region_count, heap_count, note_count. What is not known is absent. Walks no blocks.
+---@return table
+function dump:info() end
+
+---What could not be read, and why, as far as is known by now.
+---@return string[]
+function dump:notes() end
+
+---@param va integer
+---@param n integer bytes
+---@return string? bytes nil unless all of them are in the dump
+---@return string? message
+---@return string? code "unmapped"
+function dump:read(va, n) end
+
+---@param va integer
+---@return integer? value
+---@return string? message
+---@return string? code "unmapped"
+function dump:u8(va) end
+
+---@param va integer
+---@return integer? value
+---@return string? message
+---@return string? code "unmapped"
+function dump:u16(va) end
+
+---@param va integer
+---@return integer? value
+---@return string? message
+---@return string? code "unmapped"
+function dump:u32(va) end
+
+---@param va integer
+---@return integer? value above 2^63 it wraps to a negative one: see math.ult and %x
+---@return string? message
+---@return string? code "unmapped"
+function dump:u64(va) end
+
+---@param va integer
+---@return integer? value
+---@return string? message
+---@return string? code "unmapped"
+function dump:i8(va) end
+
+---@param va integer
+---@return integer? value
+---@return string? message
+---@return string? code "unmapped"
+function dump:i16(va) end
+
+---@param va integer
+---@return integer? value
+---@return string? message
+---@return string? code "unmapped"
+function dump:i32(va) end
+
+---@param va integer
+---@return integer? value
+---@return string? message
+---@return string? code "unmapped"
+function dump:i64(va) end
+
+---A pointer of the process: 4 or 8 bytes.
+---@param va integer
+---@return integer? value
+---@return string? message
+---@return string? code "unmapped"
+function dump:ptr(va) end
+
+---The text at `va` up to its terminator, as UTF-8: bytes that are no UTF-8 are taken as Latin-1.
+---@param va integer
+---@param max? integer bytes, default 4096
+---@return string? text
+---@return boolean|string cut true if `max` or the end of memory came before the terminator; the message on failure
+---@return string? code "unmapped"
+function dump:cstring(va, max) end
+
+---The UTF-16 text at `va` up to its terminator, as UTF-8.
+---@param va integer
+---@param max? integer 16-bit units, default 4096
+---@return string? text
+---@return boolean|string cut as for cstring
+---@return string? code "unmapped"
+function dump:wstring(va, max) end
+
+---Addresses where these bytes stand, in order: `for va in dump:find("MZ", { align = 0x1000 }) do`.
+---@param pattern string not empty
+---@param options? { from?: integer, to?: integer, align?: integer } from inclusive, to exclusive (the pattern lies wholly below it)
+---@return fun(state: nil, va: integer?): integer?
+function dump:find(pattern, options) end
+
+---Modules in the order of the dump's list. The same module is always the same object.
+---@return module[]|fun():module
+function dump:modules() end
+
+---@param name_or_va string|integer a name (case and extension do not matter) or an address inside
+---@return module? module nil if there is none
+function dump:module(name_or_va) end
+
+---@return thread[]|fun():thread
+function dump:threads() end
+
+---Regions in address order.
+---@return region[]|fun():region
+function dump:regions() end
+
+---What an address is called: "rpcrt4!I_RpcGetBuffer+0xf". Honest style names a function only within 0x1000 bytes of an
+---export, else "EMSMDB32+0x1c7ca [HrEmsuiInit+0x96fd]"; windbg style always names the nearest.
+---@param va integer
+---@param style? "honest"|"windbg" default honest, windbg with --windbg-names
+---@return string? text nil if no module holds va
+function dump:symbol(va, style) end
+
+---@param va integer
+---@return { module: string, name: string?, offset: integer?, rva: integer, near: boolean }? parts nil if no module holds va; near: offset is small enough to believe the name
+function dump:symbol_parts(va) end
+
+---@param text string "ntdll!RtlAllocateHeap", "MSO!Ordinal577", "ntdll", each with "+0x12" behind it if need be
+---@return integer? va
+---@return string? message
+---@return string? code "not-found"
+function dump:resolve(text) end
+
+---Heaps in the order of the PEB's list. The same heap is always the same object.
+---@return heap[]|fun():heap
+function dump:heaps() end
+
+---@param va_or_number integer its address, or its number from 1 (heap.index)
+---@return heap? heap nil if there is none
+function dump:heap(va_or_number) end
+
+---The block that holds an address: its header, its user bytes or its rest. Walks the heaps when first asked.
+---@param va integer
+---@return block? block nil if no block does
+function dump:block(va) end
+
+---A set of blocks. Walks the heaps when first asked. Raises for unknown options and for a bad filter text.
+---@param which? string|{ state?: string|string[], heap?: heap|integer } a filter text; nothing: every state and heap
+---@return set
+function dump:blocks(which) end
+
+-- ---------------------------------------------------------------------------------------------------------------
+-- Modules, threads, regions
+
+---@class module
+---@field name string file name without its last extension
+---@field path string
+---@field base integer address
+---@field size integer bytes
+---@field end_address integer first address past it
+---@field timestamp integer of the PE header, seconds since 1970
+---@field checksum integer
+---@field version? string "12.0.6320.5000"
+---@field pdb? string file name of its PDB
+---@field pdb_id? string GUID and age as symbol stores write them
+---@field symbols "exports"|"none" what names of its functions come from
+local module = {}
+
+---@return { name: string, address: integer, size: integer, readable: boolean, writable: boolean, executable: boolean }[]
+function module:sections() end
+
+---In ordinal order. `name` is absent for a nameless export, `address` for a forwarder.
+---@return { name: string?, ordinal: integer, address: integer?, forwarder: string? }[]
+function module:exports() end
+
+---@class thread
+---@field id integer
+---@field suspend_count integer
+---@field priority integer
+---@field priority_class integer
+---@field teb integer address, 0 if not told
+---@field stack_base integer highest address of its stack, exclusive; 0 if not known
+---@field stack_limit integer lowest committed address of its stack
+---@field ip? integer instruction pointer; nil without a context
+---@field sp? integer
+---@field bp? integer
+---@field registers { name: string, value: integer, size: integer }[] in the debugger's order, size in bytes; empty without a context
+
+---@class region
+---@field address integer
+---@field size integer bytes
+---@field allocation integer base of the VirtualAlloc it belongs to, 0 if not told
+---@field state integer MEM_COMMIT 0x1000, MEM_RESERVE 0x2000, MEM_FREE 0x10000
+---@field type integer MEM_PRIVATE 0x20000, MEM_MAPPED 0x40000, MEM_IMAGE 0x1000000; 0 if free or not told
+---@field protect integer PAGE_...; 0 if not told
+---@field allocation_protect integer
+---@field present integer bytes of it that the dump holds
+---@field use "private"|"mapped"|"image"|"free"|"unknown" its type as a word
+
+-- ---------------------------------------------------------------------------------------------------------------
+-- Heaps and blocks
+
+---Figures of the header cost nothing; those marked (walk) walk all heaps when first asked.
+---@class heap
+---@field address integer
+---@field index integer from 1, in the order of the PEB's list
+---@field kind "nt-xp"|"nt"|"segment"|"page"|"unknown"
+---@field reason? string why its blocks are not read; nil if they are
+---@field flags integer
+---@field force_flags integer
+---@field reserved integer bytes
+---@field committed integer bytes
+---@field virtual_size integer bytes up to the last committed page of each segment
+---@field segment_count integer
+---@field segments { address: integer, base: integer, reserved: integer, committed: integer, first_entry: integer, end_address: integer, uncommitted_count: integer, uncommitted_size: integer }[]
+---@field uncommitted_ranges integer holes inside segments, as the header counts them
+---@field large_count integer blocks allocated with VirtualAlloc
+---@field large_committed integer bytes
+---@field free_recorded integer bytes that the heap itself counts as free
+---@field free_list_length integer entries
+---@field has_lock boolean
+---@field contention_count? integer of its lock
+---@field front_end "none"|"lookaside"|"lfh"
+---@field busy_bytes integer bytes that callers asked for (walk)
+---@field busy_total integer the same with headers and rests (walk)
+---@field busy_count integer blocks (walk)
+---@field free_bytes integer with headers (walk)
+---@field free_count integer (walk)
+---@field lookaside_bytes integer with headers (walk)
+---@field lookaside_count integer (walk)
+---@field internal_bytes integer with headers (walk)
+---@field internal_count integer (walk)
+---@field uncommitted_bytes integer (walk)
+---@field uncommitted_count integer (walk)
+---@field unread_size integer bytes that the dump lacks or that make no sense (walk)
+local heap = {}
+
+---A set of this heap's blocks.
+---@param which? string|{ state?: string|string[] } a filter text; nothing: every state
+---@return set
+function heap:blocks(which) end
+
+---Two block objects are equal (==) if they are the same block; as table keys use block.address.
+---@class block
+---@field address integer of its header
+---@field user integer address that the program got
+---@field size integer bytes: asked for (busy), else without header
+---@field total integer bytes from header to the next header
+---@field units integer total in units of 8 (x86) or 16 bytes (x64), as the header has it
+---@field state "busy"|"free"|"lookaside"|"internal"|"uncommitted"
+---@field flags integer raw: 1 busy, 2 extra, 4 fill, 8 virtual, 0x10 last, 0xe0 settable
+---@field heap heap
+---@field segment? integer number in heap.segments; nil for a large block
+---@field large boolean allocated with VirtualAlloc
+---@field previous_units integer PreviousSize, raw
+---@field previous_size integer the same in bytes
+---@field unused_bytes integer raw
+---@field small_tag integer SmallTagIndex, raw
+---@field stored_index? integer low bits of its trace's index; 0: not recorded, or a multiple of 0x10000; nil: stores none
+---@field candidates trace[] every trace whose index has those low bits; empty if there is none
+---@field tag integer TagIndex, 0 without one
+---@field settable integer Settable value, 0 without one
+---@field type? string label of a recogniser; nil while nothing has labelled it
+local block = {}
+
+---@param from? integer offset, default 0
+---@param to? integer offset past the last byte, default block.size
+---@return string? bytes
+---@return string? message
+---@return string? code "outside", "unmapped"
+function block:bytes(from, to) end
+
+---@param offset integer from the first user byte; the integer lies wholly inside the user bytes
+---@return integer? value
+---@return string? message
+---@return string? code "outside", "unmapped"
+function block:u8(offset) end
+
+---@param offset integer
+---@return integer? value
+---@return string? message
+---@return string? code
+function block:u16(offset) end
+
+---@param offset integer
+---@return integer? value
+---@return string? message
+---@return string? code
+function block:u32(offset) end
+
+---@param offset integer
+---@return integer? value
+---@return string? message
+---@return string? code
+function block:u64(offset) end
+
+---@param offset integer
+---@return integer? value
+---@return string? message
+---@return string? code
+function block:i8(offset) end
+
+---@param offset integer
+---@return integer? value
+---@return string? message
+---@return string? code
+function block:i16(offset) end
+
+---@param offset integer
+---@return integer? value
+---@return string? message
+---@return string? code
+function block:i32(offset) end
+
+---@param offset integer
+---@return integer? value
+---@return string? message
+---@return string? code
+function block:i64(offset) end
+
+---@param offset integer
+---@return integer? value
+---@return string? message
+---@return string? code
+function block:ptr(offset) end
+
+-- ---------------------------------------------------------------------------------------------------------------
+-- The stack trace database
+
+---A sequence of traces by full index: #db, db[i] (nil outside), `for t in db do`.
+---@class traces
+---@field address integer of _STACK_TRACE_DATABASE
+---@field pointer_address integer of the pointer in ntdll that leads there
+---@field source "symbol"|"scan" how it was found
+---@field unproven boolean x64: the layout is worked out, not seen
+---@field acquire integer lock routine
+---@field release integer lock routine
+---@field okay integer lock routine
+---@field precommitted boolean
+---@field dump_in_progress boolean
+---@field commit_base integer
+---@field lower_limit integer
+---@field upper_limit integer
+---@field next_lower integer
+---@field next_upper integer
+---@field looked_up integer NumberOfEntriesLookedUp
+---@field added integer NumberOfEntriesAdded, as it stands there
+---@field index_array integer EntryIndexArray
+---@field bucket_count integer
+---@field buckets integer address
+---@field count integer entries that can be reached
+---@field unreadable integer of them, entries that make no sense
+---@field index_bits integer width of the index that a block stores: 16
+---@field wraps boolean stored indexes are ambiguous: there are more entries than they can tell apart
+---@field full boolean later stacks were not recorded
+---@field captures integer sum of all trace counts
+local traces = {}
+
+---The traces whose index has these low bits, lowest index first.
+---@param stored integer 0 .. 0xffff
+---@return trace[]
+function traces:candidates(stored) end
+
+---@class trace
+---@field index integer full index, from 1
+---@field stored integer low bits of it, as its entry has them
+---@field address integer of the entry
+---@field chain integer address of the next entry of its hash chain
+---@field count integer captures so far; never goes down, so the blocks in use cannot be more
+---@field depth integer frames
+---@field readable boolean false: the entry makes no sense, only its index is known
+---@field frames integer[] return addresses, innermost first
+local trace = {}
+
+---@param style? "honest"|"windbg" see dump:symbol
+---@return string[] texts one a frame; the bare address where no module is
+function trace:symbols(style) end
+
+---The first frame that is neither an allocator's nor a system module's (plugins/lib/callers.lua lists them).
+---@return integer? va nil if there is none
+---@return string? text
+---@return integer? number of the frame, from 1
+function trace:caller() end
+
+-- ---------------------------------------------------------------------------------------------------------------
+-- Sets and groups
+
+---Blocks of one dump. `a | b`, `a & b`, `a - b` are new sets; #set is its count.
+---@class set
+---@operator bor(set): set
+---@operator band(set): set
+---@operator sub(set): set
+local set = {}
+
+---@return integer blocks
+function set:count() end
+
+---@return integer bytes user sizes added up
+function set:bytes() end
+
+---Blocks in the order of heaps and addresses. Prefer group and algebra for whole heaps: this makes an object a block.
+---@return fun(set: set, previous: block?): block?
+---@return set
+function set:each() end
+
+---The blocks of the set that a filter text is true for: "size == 0xf8 and state == busy". Raises for a bad text, naming
+---the position and what was expected there.
+---@param text string
+---@return set
+function set:where(text) end
+
+---Says what the blocks of the set hold (block.type). A block keeps the label of highest confidence, of equal ones that
+---of the source first in the alphabet.
+---@param type string "mapi.row"
+---@param confidence number 0 .. 1
+---@param evidence? string
+---@param source? string who says so: the name of the plugin
+---@return set self
+function set:label(type, confidence, evidence, source) end
+
+---At most n blocks, evenly spaced over the set; the same ones each time.
+---@param n integer
+---@return block[]
+function set:sample(n) end
+
+---@param block block
+---@return boolean
+function set:has(block) end
+
+---Groups by up to four keys, most bytes first. Raises for an unknown key.
+---@param key "size"|"size_class"|"heap"|"state"|"stored"|"total"|"flags"|"tag"|"first_word"|"type"|"candidate_module" size_class: smallest power of two that holds the size; type: label; candidate_module: module of the caller in every candidate, "(several)" where they disagree
+---@param ... string more keys
+---@return groups
+function set:group(key, ...) end
+
+---A sequence of rows, plain tables: each key by name (heap: its address; state: its name; stored, first_word, type and
+---candidate_module absent where there is none), count (blocks), bytes (user sizes added up).
+---@class groups
+local groups = {}
+
+---The first n of them, again as groups.
+---@param n integer
+---@param by? "bytes"|"count" default bytes
+---@return groups
+function groups:top(n, by) end
+
+-- ---------------------------------------------------------------------------------------------------------------
+-- What a script gets
+
+---What --json prints as `result`, figures, tables and findings; shown in order at the end.
+---@class report
+report = {}
+
+---The result for --json: lists and objects of texts, numbers and booleans. Once.
+---@param result table
+function report:result(result) end
+
+---@param name string
+---@param value number|string
+---@param unit? string
+function report:figure(name, value, unit) end
+
+---@param title string
+---@param columns string[]
+---@param rows any[][]
+function report:table(title, columns, rows) end
+
+---@class finding
+---@field claim string
+---@field confidence number|"certain"|"likely"|"hint" 0 .. 1; certain from 0.99, likely from 0.8
+---@field evidence? string|string[]|table
+---@field against? string|string[]|table
+---@field blocks? integer
+---@field bytes? integer
+---@field share? number 0 .. 1
+---@field trace? integer|string
+---@field module? string
+---@field frame? integer|string
+---@field remedy? string
+---@field missing? string
+---@field refute? string what would prove the claim wrong
+
+---Adds a finding. Raises for unknown fields and without claim or confidence.
+---@param finding finding
+function report:add(finding) end
+
+---The parsed command line: args.input, args.json, and every declared argument and option by its name.
+---@class args
+---@field input? string the path INPUT as it was typed; nil with input "none"
+---@field json boolean
+args = {}
+
+---The dump of the command line, with input "dump".
+---@type dump
+dump = nil

@@ -1,0 +1,138 @@
+-- main.lua: the first Lua code of the program: works out what the command line asks for and returns the exit code.
+-- Called by the host with its table of C functions, the data folder and the words of the command line.
+
+local core, data_dir, line = ...
+
+package.preload["host.core"] = function() return core end
+package.path = data_dir .. "/plugins/lib/?.lua;" .. package.path
+
+local ends = require "host.ends"
+local options = require "host.options"
+local run = require "host.run"
+local scripts = require "host.scripts"
+local words = require "host.words"
+
+core.set_ends(function(code, text) ends.fail(code, text, false) end, ends.stop)
+
+local COMMANDS <const> = { "run", "list", "help", "version" }
+
+local USAGE <const> = [[
+Usage: heapsift run NAME|FILE.lua INPUT [ARG...] [options]
+       heapsift NAME INPUT [ARG...] [options]      the same for a bundled script
+       heapsift list                               the bundled scripts
+       heapsift help [NAME|FILE.lua]               what a script does and takes
+       heapsift version
+
+Every script knows --help and --json. Addresses and trace indexes are hex with or without 0x (0n for decimal), numbers
+of options are decimal unless 0x.
+Exit codes: 0 done; 1 a finding at or above --fail-on; 2 usage; 3 the input cannot be read as a dump; 4 done, but part
+of what was asked for could not be read; 5 a script or limit failed; 6 what was asked for is not there.
+]]
+
+local function list(common)
+    local rows, widest = {}, 0
+    for _, name in ipairs(scripts.names(data_dir)) do
+        local given, wrong = run.declaration(data_dir, common, scripts.bundled(data_dir, name))
+        rows[#rows + 1] = { name, given and given.summary or wrong and "cannot be run: " .. wrong or "" }
+        widest = math.max(widest, #name)
+    end
+    for _, row in ipairs(rows) do
+        core.print((("%-" .. widest .. "s  %s"):format(row[1], row[2]):gsub("%s+$", "")))
+    end
+    return 0
+end
+
+local function help_of(common, word)
+    local script = scripts.find(data_dir, word)
+    local text, wrong = run.help(data_dir, common, script)
+    if not text then ends.fail("failed", wrong, false) end
+    core.write(text)
+    return 0
+end
+
+-- Every name a script can use, one a line as "class.name": what the reference is compared with.
+local function surface()
+    local classes = { heapsift = run.surface_of {}, report = require "host.report".methods }
+    for name, members in pairs(core.surface()) do classes[name:gsub("^heapsift%.", "")] = members end
+    local lines = {}
+    for class, members in pairs(classes) do
+        for member in pairs(members) do lines[#lines + 1] = class .. "." .. member end
+    end
+    table.sort(lines)
+    core.write(table.concat(lines, "\n") .. "\n")
+    return 0
+end
+
+local function run_word(common, rest)
+    local word = table.remove(rest, 1)
+    if common.help then return help_of(common, word) end
+    return run.script(data_dir, common, scripts.find(data_dir, word), rest)
+end
+
+local function dispatch(common, rest)
+    local word = rest[1]
+    if not word then
+        if common.help then
+            core.write(USAGE)
+            return 0
+        end
+        ends.fail("usage", "what to do? `heapsift help` tells", false)
+    end
+    if word == "--version" or word == "version" then
+        core.print("heapsift " .. require "heapsift".version)
+        return 0
+    end
+    if word:find "^%-" then ends.fail("usage", ("unknown option '%s'; see heapsift help"):format(word), false) end
+    if word == "run" then
+        table.remove(rest, 1)
+        if not rest[1] then
+            if common.help then
+                core.write(USAGE)
+                return 0
+            end
+            ends.fail("usage", "run: the name of a script expected; see heapsift list", false)
+        end
+        if rest[1]:find "^%-" then
+            ends.fail("usage", ("unknown option '%s' before the name of a script"):format(rest[1]), false)
+        end
+        return run_word(common, rest)
+    end
+    if word == "list" then return list(common) end
+    if word == "help" then
+        if rest[2] == ":surface" then return surface() end
+        if rest[2] then return help_of(common, rest[2]) end
+        core.write(USAGE)
+        return 0
+    end
+    if scripts.bundled(data_dir, word) then return run_word(common, rest) end
+    local known = scripts.names(data_dir)
+    table.move(COMMANDS, 1, #COMMANDS, #known + 1, known)
+    ends.fail("usage", ("neither a command nor a script%s; see heapsift help"):format(words.hint(word, known)), word)
+end
+
+local function main()
+    local common, rest = options.split(line)
+    if common.memory_limit then core.set_memory_limit(common.memory_limit) end
+    core.set_progress(not common.no_progress)
+    core.set_windbg_names(common.windbg_names or false)
+    return dispatch(common, rest)
+end
+
+local ok, result, stdout_error = core.guard(main, function(e)
+    return ends.is(e) and e or debug.traceback(tostring(e), 2)
+end)
+if stdout_error then return 0 end -- the host says why, unless it is only that nobody reads on
+if ok then return result end
+if not ends.is(result) then
+    if tostring(result):find "not enough memory" then
+        core.memory_reached()
+        core.complain "heapsift: out of memory: see --memory-limit"
+        return 5
+    end
+    error(result, 0)
+end
+if result.text then
+    local subject = type(result.subject) == "string" and core.escape(result.subject) .. ": " or ""
+    core.complain("heapsift: " .. subject .. core.escape(result.text))
+end
+return result.code

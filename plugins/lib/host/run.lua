@@ -1,0 +1,222 @@
+-- run.lua: runs one script: its declaration, its command line, its dump, what it reports, and its exit code.
+
+local core = require "host.core"
+local engine = require "heapsift"
+local declaration = require "host.declaration"
+local ends = require "host.ends"
+local json = require "host.json"
+local options = require "host.options"
+local report = require "host.report"
+local sandbox = require "host.sandbox"
+local scripts = require "host.scripts"
+
+local run = {}
+
+-- ---- what heapsift.script makes of the command line ----
+
+local function open_input(path)
+    local dump, text, code = engine.open(path)
+    if not dump then ends.fail(code == "memory" and "failed" or "input", text) end
+    return dump
+end
+
+-- The input is known now: messages name it from here on.
+local function set_input(context, path)
+    context.input = path
+    core.set_input(core.escape(path))
+end
+
+local function declare(context, given)
+    if context.declaration then error("heapsift.script: called twice", 3) end
+    context.declaration = given
+    if context.only_declaration then ends.declared(given) end
+    local name = context.script.file and context.script.shown or context.script.name
+    local args, paths = options.parse(name, given, context.line, context.common)
+    context.paths = paths
+    context.globals.args = args
+    context.globals.report = report.new()
+    core.set_text_to_stderr(args.json)
+    if given.input == "none" then return end
+    set_input(context, args.input)
+    if given.input == "dump" then
+        context.dump = open_input(args.input)
+        context.globals.dump = context.dump
+    end
+end
+
+-- ---- the fields of `heapsift` that the host makes ----
+
+local FAIL_CODES <const> = { "usage", "input", "failed", "missing" }
+
+function run.surface_of(context)
+    local surface = {}
+    for key, value in pairs(engine) do surface[key] = value end
+
+    function surface.script(given)
+        if type(given) ~= "table" then error("heapsift.script: a table expected, got " .. type(given), 2) end
+        declare(context, declaration.check(given))
+    end
+
+    function surface.fail(code, text)
+        if not ends.codes[code] then
+            error(("heapsift.fail: a code (%s) expected, got '%s'"):format(table.concat(FAIL_CODES, ", "),
+                tostring(code)), 2)
+        end
+        if type(text) ~= "string" then error("heapsift.fail: a text expected, got " .. type(text), 2) end
+        ends.fail(code, text)
+    end
+
+    function surface.output(path)
+        if type(path) ~= "string" then error("heapsift.output: a path expected, got " .. type(path), 2) end
+        if not (context.paths and context.paths[path]) and not context.common.allow_files then
+            error("heapsift.output: only a path that the user named can be written: " .. path, 2)
+        end
+        if context.dump and context.input and core.same_file(path, context.input) then
+            ends.fail("usage", "cannot be written: it is the dump that is read", path)
+        end
+        local file, why = core.output(path)
+        if not file then ends.fail("failed", ("cannot write %s: %s"):format(path, why), false) end
+        return file
+    end
+
+    surface.write = core.write
+    return surface
+end
+
+-- While only the declaration is wanted, nothing else may be seen of the script.
+local function mute(surface)
+    local function leave() ends.declared(false) end
+    surface.write = function() end
+    surface.open, surface.output, surface.fail = leave, leave, leave
+end
+
+local LATE <const> = { dump = true, args = true, report = true }
+
+local function environment(context)
+    local surface = run.surface_of(context)
+    if context.only_declaration then mute(surface) end
+    local env = sandbox.new(context, surface, function(name)
+        if not LATE[name] then return nil end
+        if not context.declaration then
+            if context.only_declaration then ends.declared(false) end
+            declare(context, declaration.check {})
+        end
+        local value = context.globals[name]
+        if value == nil then
+            error(("there is no %s: the script's input is '%s'"):format(name, context.declaration.input), 3)
+        end
+        return value
+    end)
+    if context.only_declaration then env.print = surface.write end
+    return env
+end
+
+-- ---- running ----
+
+local function handler(e)
+    if ends.is(e) then return e end
+    local text = type(e) == "string" and e or ("the error object is a %s value"):format(type(e))
+    local trace = debug.traceback(nil, 2):gsub("\n%s*%[C%]: in function 'xpcall'\n[^\n]*lib/host/run%.lua.*$", "")
+    return { bug = text, traceback = trace }
+end
+
+local function new_context(data_dir, common, script, line)
+    return {
+        data_dir = data_dir, common = common, script = script, line = line, globals = {},
+        plugin_dirs = scripts.plugin_dirs(data_dir, common.plugins),
+    }
+end
+
+-- Runs the chunk; returns nil or what it ended with.
+local function execute(context)
+    local env = environment(context)
+    local chunk, message = sandbox.load_file(context.script.path, context.script.shown, env)
+    if not chunk then return { bug = message } end
+    local ok, e = xpcall(chunk, handler)
+    if ok then return nil end
+    if type(e) == "string" then e = { bug = e } end -- out of memory comes without the handler
+    return e
+end
+
+-- The declaration of a script: checked, or false if it makes none, or nil and what is wrong with it.
+function run.declaration(data_dir, common, script)
+    local context = new_context(data_dir, common, script, {})
+    context.only_declaration = true
+    local e = execute(context)
+    if e == nil then return false end
+    if e.bug then return nil, e.bug end
+    if e.stop then error(e, 0) end
+    return e.declaration or false
+end
+
+local function dump_object(dump)
+    if not dump then return nil end
+    return json.object {
+        { "path", dump.path }, { "arch", dump.arch }, { "pointer_size", dump.pointer_size },
+        { "windows", dump.windows }, { "service_pack", dump.service_pack }, { "global_flag", dump.global_flag },
+    }
+end
+
+local function is_open(dump)
+    return dump ~= nil and tostring(dump) ~= "dump (closed)"
+end
+
+-- Prints what was reported, then the notes of the dump; returns the exit code of a script that came to its end.
+local function finish(context)
+    local reported = context.globals.report
+    local dump = is_open(context.dump) and context.dump or nil
+    local notes = dump and dump:notes() or {}
+    if context.common.json then
+        local schema = context.declaration and context.declaration.json
+        core.write_raw(report.document(reported or report.new(), schema, dump_object(dump), notes) .. "\n")
+    else
+        if reported then
+            for _, line in ipairs(report.lines(reported)) do core.print(line) end
+        end
+        for _, note in ipairs(notes) do core.print("note: " .. note) end
+    end
+    if reported and context.common.fail_on and report.reaches(reported, context.common.fail_on) then return 1 end
+    return context.dump and core.incomplete(context.dump) and 4 or 0
+end
+
+local function complain_bug(context, bug)
+    if bug.bug:find "not enough memory" then
+        core.memory_reached()
+        core.complain(("heapsift: %s: out of memory: the limit is %d MiB (--memory-limit)"):format(
+            core.escape(context.input or context.script.shown), (context.common.memory_limit or 2 << 30) >> 20))
+        return 5
+    end
+    core.complain("heapsift: " .. core.escape(bug.bug))
+    if context.common.traceback and bug.traceback then core.complain(core.escape(bug.traceback, true)) end
+    return 5
+end
+
+-- Runs a script on the words behind its name. Returns the exit code, or raises an end.
+function run.script(data_dir, common, script, line)
+    local context = new_context(data_dir, common, script, line)
+    local callers = data_dir .. "/plugins/lib/callers.lua"
+    core.set_callers(function()
+        local chunk = sandbox.load_file(callers, "plugins/lib/callers.lua", {})
+        local lists = chunk and chunk() or {}
+        local sets = { allocators = {}, modules = {} }
+        for name, set in pairs(sets) do
+            for _, word in ipairs(lists[name] or {}) do set[name == "modules" and word:lower() or word] = true end
+        end
+        return sets
+    end)
+    core.set_filter(function(text) return require "filter".try(text) end)
+    local e = execute(context)
+    if e == nil then return finish(context) end
+    if e.bug then return complain_bug(context, e) end
+    if e.subject == nil and not e.stop then e.subject = context.input or script.name end
+    error(e, 0)
+end
+
+-- The text of `help NAME` and `NAME --help`.
+function run.help(data_dir, common, script)
+    local given, message = run.declaration(data_dir, common, script)
+    if given == nil then return nil, message end
+    return options.help(script.file and script.shown or script.name, given or declaration.check {})
+end
+
+return run

@@ -1,0 +1,179 @@
+-- pick: what options such as --heap, --size and --stored choose. One meaning for every script.
+
+local text = require "text"
+
+local pick = {}
+
+-- Heaps of a kind that is not read have a reason.
+function pick.is_read(heap)
+    return heap.reason == nil
+end
+
+-- All heaps added up: count, reserved, committed (of segments), large (in VirtualAlloc), unread (array).
+function pick.heap_sums(dump)
+    local sums = { count = 0, reserved = 0, committed = 0, large = 0, unread = {} }
+    for heap in dump:heaps() do
+        sums.count = sums.count + 1
+        sums.reserved = sums.reserved + heap.reserved
+        sums.committed = sums.committed + heap.committed
+        sums.large = sums.large + heap.large_committed
+        if not pick.is_read(heap) then
+            sums.unread[#sums.unread + 1] = heap
+        end
+    end
+    return sums
+end
+
+-- "29 heaps: reserved 395.2 MiB, committed 34.1 MiB, and 3.8 MiB in blocks of VirtualAlloc"
+function pick.heap_line(sums)
+    local unread = #sums.unread > 0 and string.format(" (%d not read)", #sums.unread) or ""
+    local large = sums.large > 0 and ", and " .. text.size(sums.large) .. " in blocks of VirtualAlloc" or ""
+    return string.format("%s%s: reserved %s, committed %s%s", text.plural(sums.count, "heap"), unread,
+        text.size(sums.reserved), text.size(sums.committed), large)
+end
+
+-- The heap that the user named by address or number; ends the script if there is none, or if it is not read.
+function pick.heap(dump, named)
+    local heap = dump:heap(named)
+    if not heap then
+        text.fail("missing", "there is no heap %x; `heaps` lists them", named)
+    elseif not pick.is_read(heap) then
+        text.fail("missing", "heap %x is not read: %s", heap.address, heap.reason)
+    end
+    return heap
+end
+
+local function hex_number(part)
+    local digits = part:match("^%s*0[xX](%x+)%s*$") or part:match("^%s*(%x+)%s*$")
+    return digits and #digits <= 16 and math.tointeger(tonumber(digits, 16)) or nil
+end
+
+-- "f8" or "40-7f" (hexadecimal, as in `!heap -flt`) -> low, high; ends the script on anything else.
+function pick.size_range(option, value)
+    local first, last = value:match("^([^-]+)%-([^-]+)$")
+    local low, high = hex_number(first or value), hex_number(last or value)
+    if not low or not high or low > high then
+        text.fail("usage", "--%s %s: expected a size (f8) or a range (40-7f), in hexadecimal, lowest first",
+            option, value)
+    end
+    return low, high
+end
+
+-- The heaps that are read, as an array; ends the script if there is none.
+function pick.read_heaps(dump)
+    local heaps, unread = {}, nil
+    for heap in dump:heaps() do
+        if pick.is_read(heap) then
+            heaps[#heaps + 1] = heap
+        else
+            unread = unread or heap
+        end
+    end
+    if #heaps == 0 and unread then
+        text.fail("missing", "no heap of this process is read; heap %x: %s", unread.address, unread.reason)
+    elseif #heaps == 0 then
+        text.fail("missing", "no heap was found in the dump")
+    end
+    return heaps
+end
+
+-- Whether a row of groups, or a block, has what was asked for.
+local function fits(wanted, size, stored)
+    return (not wanted.low or size >= wanted.low and size <= wanted.high)
+        and (not wanted.stored or stored == wanted.stored)
+end
+
+local Chosen <const> = {}
+Chosen.__index = Chosen
+
+-- The blocks that a user chose. `wanted`: heap, state ("all" or nil: every one), low and high (sizes),
+-- stored; each may be left out. Nothing here touches every block in Lua but `each`, and that only as far as
+-- its caller goes.
+function pick.blocks(dump, wanted)
+    local options = { state = wanted.state ~= "all" and wanted.state or nil }
+    local set = wanted.heap and wanted.heap:blocks(options) or dump:blocks(options)
+    return setmetatable({ set = set, wanted = wanted }, Chosen)
+end
+
+-- Groups by `names` as an array of rows, most bytes first. What a set cannot filter is made one more key, and
+-- the rows that fit are added up.
+function Chosen:groups(names)
+    local wanted, keys, given = self.wanted, { table.unpack(names) }, {}
+    for _, name in ipairs(names) do
+        given[name] = true
+    end
+    if wanted.low and not given.size then
+        keys[#keys + 1] = "size"
+    end
+    if wanted.stored and not given.stored then
+        keys[#keys + 1] = "stored"
+    end
+    local rows, at = {}, {}
+    for row in self.set:group(table.unpack(keys)) do
+        if fits(wanted, row.size, row.stored) then
+            local parts = {}
+            for i, name in ipairs(names) do
+                parts[i] = tostring(row[name])
+            end
+            local id = table.concat(parts, ",")
+            local sum = at[id]
+            if sum then
+                sum.count, sum.bytes = sum.count + row.count, sum.bytes + row.bytes
+            else
+                at[id], rows[#rows + 1] = row, row
+            end
+        end
+    end
+    if #keys > #names then
+        pick.sort(rows, function(row) return -row.bytes end)
+    end
+    return rows
+end
+
+-- How many blocks, and their bytes.
+function Chosen:totals()
+    local wanted = self.wanted
+    if not wanted.low and not wanted.stored then
+        return self.set:count(), self.set:bytes()
+    elseif not wanted.low then -- one row at most: no need to look at those behind it
+        for row in self.set:group("stored") do
+            if row.stored == wanted.stored then
+                return row.count, row.bytes
+            end
+        end
+        return 0, 0
+    end
+    local count, bytes = 0, 0
+    for _, row in ipairs(self:groups { "state" }) do
+        count, bytes = count + row.count, bytes + row.bytes
+    end
+    return count, bytes
+end
+
+-- Iterator of the blocks in the order of the heaps and of addresses.
+function Chosen:each()
+    local wanted, next_block, set, block = self.wanted, self.set:each()
+    return function()
+        repeat
+            block = next_block(set, block)
+        until not block or fits(wanted, block.size, wanted.stored and block.stored_index)
+        return block
+    end
+end
+
+-- Sorts rows by a value, lowest first; equal ones keep their order.
+function pick.sort(rows, value)
+    local rank = {}
+    for i, row in ipairs(rows) do
+        rank[row] = i
+    end
+    table.sort(rows, function(a, b)
+        local first, second = value(a), value(b)
+        if first ~= second then
+            return first < second
+        end
+        return rank[a] < rank[b]
+    end)
+end
+
+return pick

@@ -75,6 +75,15 @@ bool hs_span_u16(struct hs_span span, uint64_t off, uint16_t *value_ret);
 bool hs_span_u32(struct hs_span span, uint64_t off, uint32_t *value_ret);
 bool hs_span_u64(struct hs_span span, uint64_t off, uint64_t *value_ret);
 
+/* Number of bits that are set. Plain arithmetic: the built-in is a library call on processors that are not named. */
+static inline unsigned hs_popcount(uint64_t bits)
+{
+    bits -= bits >> 1 & UINT64_C(0x5555555555555555);
+    bits = (bits & UINT64_C(0x3333333333333333)) + (bits >> 2 & UINT64_C(0x3333333333333333));
+    bits = (bits + (bits >> 4)) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+    return (unsigned)(bits * UINT64_C(0x0101010101010101) >> 56);
+}
+
 /* a + b, a * b; false on overflow. */
 static inline bool hs_add_u64(uint64_t a, uint64_t b, uint64_t *sum_ret)
 {

@@ -8,6 +8,7 @@
 
 #define MODULES_MAX 4096u /* real processes have below 1,000 */
 #define STRING_MAX 65534u /* bytes of one MINIDUMP_STRING that are read: a path has at most 32,767 units */
+#define TEXT_MAX (4u << 20) /* bytes of all of them: thousands of modules may share one long name */
 
 hs_va hs_file_va(const struct hs_file *file, uint64_t va)
 {
@@ -26,12 +27,18 @@ uint64_t hs_stream_count(struct hs_file *file, const struct hs_stream *stream, c
     return held;
 }
 
-/* Bytes of the file by MINIDUMP_LOCATION_DESCRIPTOR (size, then offset); empty if none or not in the file. */
-static struct hs_span located(const struct hs_file *file, const uint8_t *location)
+/* Bytes of the file by MINIDUMP_LOCATION_DESCRIPTOR (size, then offset); empty if none, and with a note if not in the
+ * file. */
+static struct hs_span located(struct hs_file *file, const uint8_t *location, const char *what)
 {
     struct hs_span part = {NULL, 0};
+    uint32_t size = hs_load_u32(location), off = hs_load_u32(location + 4);
 
-    hs_span_part(file->map, hs_load_u32(location + 4), hs_load_u32(location), &part);
+    if (size && !hs_span_part(file->map, off, size, &part)) {
+        hs_notes_add(file->notes, "%s: 0x%" PRIx32 " bytes at offset 0x%" PRIx32 " run past the end of the file", what,
+                     size, off);
+        file->cut = true;
+    }
     return part;
 }
 
@@ -58,12 +65,19 @@ static const char *read_string(struct hs_file *file, uint32_t off, const char *w
     if (!hs_span_u32(file->map, off, &size) ||
         !hs_span_part(file->map, (uint64_t)off + 4, size > STRING_MAX ? STRING_MAX : size, &units)) {
         hs_notes_add(file->notes, "%s: its text at offset 0x%" PRIx32 " is past the end of the file", what, off);
+        file->cut = true;
+        return "";
+    }
+    if (file->text_size > TEXT_MAX) {
+        hs_notes_add(file->notes, "%s: more than %u bytes of texts, the one at offset 0x%" PRIx32 " is left out", what,
+                     TEXT_MAX, off);
         return "";
     }
     while (count < units.size / 2 && hs_load_u16(units.bytes + 2 * count))
         count++;
     hs_text_init(&text);
     hs_text_add_utf16(&text, units.bytes, count);
+    file->text_size += text.size;
     return keep_text(file, &text);
 }
 
@@ -135,7 +149,7 @@ static enum hs_status read_modules(struct hs_file *file, const struct hs_stream 
             module->version[2] = hs_load_u16(b + 38);
             module->version[3] = hs_load_u16(b + 36);
         }
-        module->codeview = located(file, b + 76);
+        module->codeview = located(file, b + 76, "ModuleList: a debug record");
         if (module->base && module->size)
             file->module_count++;
         else
@@ -207,7 +221,7 @@ static enum hs_status read_thread_entries(struct hs_file *file, const struct hs_
             .teb_va = hs_file_va(file, hs_load_u64(b + 16)),
             .stack_va = hs_file_va(file, hs_load_u64(b + 24)),
             .stack_size = hs_load_u32(b + 32),
-            .context = located(file, b + 40),
+            .context = located(file, b + 40, what),
         };
     }
     return HS_OK;
@@ -253,7 +267,7 @@ static enum hs_status read_exception(struct hs_file *file, const struct hs_strea
     file->exception_thread_id = hs_load_u32(b);
     file->exception_code = hs_load_u32(b + 8);
     file->exception_va = hs_file_va(file, hs_load_u64(b + 24));
-    file->exception_context = located(file, b + 160);
+    file->exception_context = located(file, b + 160, "Exception: its context");
     return HS_OK;
 }
 
@@ -319,9 +333,12 @@ static void guess_system(struct hs_file *file, const struct hs_stream *streams, 
         return;
     file->arch = HS_ARCH_X86;
     for (size_t i = 0; i < stream_count; i++) {
+        uint32_t count;
         uint64_t va;
 
-        if (streams[i].type == 4 && hs_span_u64(streams[i].bytes, 4, &va) && va >> 32 && va >> 32 != UINT32_MAX)
+        if (streams[i].type == 4 && hs_span_u32(streams[i].bytes, 0, &count) &&
+            hs_span_u64(streams[i].bytes, list_start(&streams[i], count, 108), &va) && va >> 32 &&
+            va >> 32 != UINT32_MAX)
             file->arch = HS_ARCH_X64;
     }
     hs_notes_add(file->notes, "SystemInfo is missing: taken for a Windows XP %s process by its addresses",

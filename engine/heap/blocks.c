@@ -50,7 +50,7 @@ static void count_ranks(const struct hs_heaps *heaps, struct hs_extent *extent)
     for (uint64_t i = 0; i < words; i++) {
         if (i % HS_RANK_WORDS == 0)
             extent->ranks[i / HS_RANK_WORDS] = count;
-        count += (uint32_t)__builtin_popcountll(extent->starts[i]);
+        count += hs_popcount(extent->starts[i]);
     }
     if (words % HS_RANK_WORDS == 0)
         extent->ranks[words / HS_RANK_WORDS] = count;
@@ -68,6 +68,7 @@ static void walk_one(void *context, size_t item)
         return;
     }
     hs_nt_walk_segment(all->heaps, idx, all->job, &all->walks[idx]);
+    all->heaps->segments[idx].whole = all->walks[idx].lost == 0 && !all->walks[idx].cancelled;
     for (size_t i = 0; i < segment->extent_count; i++) {
         struct hs_extent *extent = &all->heaps->extents[segment->first_extent + i];
 
@@ -264,8 +265,8 @@ static size_t select_word(const struct hs_heaps *heaps, const struct hs_extent *
     }
     word = (low - 1) * HS_RANK_WORDS;
     nth -= extent->ranks[low - 1];
-    while ((uint32_t)__builtin_popcountll(extent->starts[word]) <= nth)
-        nth -= (uint32_t)__builtin_popcountll(extent->starts[word++]);
+    while (hs_popcount(extent->starts[word]) <= nth)
+        nth -= hs_popcount(extent->starts[word++]);
     bits = extent->starts[word];
     while (nth--)
         bits &= bits - 1;
@@ -431,14 +432,12 @@ enum hs_status hs_blocks_get(const struct hs_blocks *blocks, uint32_t id, struct
 static bool last_start(const struct hs_heaps *heaps, const struct hs_extent *extent, uint64_t off, uint32_t *id_ret,
                        uint64_t *off_ret)
 {
-    uint64_t unit_idx = off / heaps->unit;
+    uint64_t unit_idx = (off < extent->size ? off : extent->size - 1) >> heaps->unit_shift;
     uint64_t word, bits;
     uint32_t count;
 
     if (extent->count == 0)
         return false;
-    if (unit_idx >= extent->size / heaps->unit)
-        unit_idx = extent->size / heaps->unit - 1;
     word = unit_idx / 64;
     bits = extent->starts[word] & (UINT64_MAX >> (63 - unit_idx % 64));
     while (!bits && word > 0)
@@ -447,8 +446,8 @@ static bool last_start(const struct hs_heaps *heaps, const struct hs_extent *ext
         return false;
     count = extent->ranks[word / HS_RANK_WORDS];
     for (uint64_t i = word / HS_RANK_WORDS * HS_RANK_WORDS; i < word; i++)
-        count += (uint32_t)__builtin_popcountll(extent->starts[i]);
-    count += (uint32_t)__builtin_popcountll(bits) - 1;
+        count += hs_popcount(extent->starts[i]);
+    count += hs_popcount(bits) - 1;
     *id_ret = extent->first_id + count;
     *off_ret = (word * 64 + 63 - (uint64_t)__builtin_clzll(bits)) * heaps->unit;
     return true;
@@ -456,28 +455,53 @@ static bool last_start(const struct hs_heaps *heaps, const struct hs_extent *ext
 
 #define FIND_STEPS 64 /* runs without a start that the last block of an earlier run may reach over */
 
-enum hs_status hs_blocks_find(const struct hs_blocks *blocks, hs_va va, struct hs_block *block_ret)
+/* Where the block that holds `va` begins: its extent, id and place. NULL if no block does. */
+static const struct hs_extent *locate(const struct hs_blocks *blocks, hs_va va, uint32_t *id_ret, uint64_t *off_ret)
 {
     const struct hs_heaps *heaps = blocks->heaps;
     size_t idx = hs_heaps_extent_below(heaps, va);
 
     for (int step = 0; idx != SIZE_MAX && step < FIND_STEPS; step++, idx--) {
-        const struct hs_extent *extent = &heaps->extents[heaps->extents_by_va[idx]];
-        uint32_t id = extent->first_id;
-        uint64_t off = 0;
-        struct hs_block block;
-        hs_va start;
+        const struct hs_extent *extent = &heaps->extents[heaps->extents_by_va[idx].idx];
+        struct hs_brief brief;
 
-        if (extent->kind == HS_EXTENT_RUN && !last_start(heaps, extent, va - extent->va, &id, &off))
+        *id_ret = extent->first_id;
+        *off_ret = 0;
+        if (extent->kind != HS_EXTENT_RUN)
+            return va - extent->va < extent->size ? extent : NULL;
+        if (!last_start(heaps, extent, va - extent->va, id_ret, off_ret))
             continue;
-        hs_block_fill(blocks, extent, id, off, &block);
-        start = extent->kind == HS_EXTENT_LARGE ? extent->va : block.va;
-        if (va - start >= block.va + block.total - start)
-            return HS_NOT_FOUND;
-        *block_ret = block;
-        return HS_OK;
+        /* Where the walk lost nothing, blocks lie side by side: no need to look at the header. */
+        if (heaps->segments[extent->segment_idx].whole && va - extent->va < extent->size)
+            return extent;
+        hs_block_brief(heaps, extent, *off_ret, &brief);
+        return va - extent->va - *off_ret < brief.total ? extent : NULL;
     }
-    return HS_NOT_FOUND;
+    return NULL;
+}
+
+enum hs_status hs_blocks_find_id(const struct hs_blocks *blocks, hs_va va, uint32_t *id_ret)
+{
+    uint64_t off;
+    uint32_t id;
+
+    if (!locate(blocks, va, &id, &off))
+        return HS_NOT_FOUND;
+    *id_ret = id;
+    return HS_OK;
+}
+
+enum hs_status hs_blocks_find(const struct hs_blocks *blocks, hs_va va, struct hs_block *block_ret)
+{
+    const struct hs_extent *extent;
+    uint64_t off;
+    uint32_t id;
+
+    extent = locate(blocks, va, &id, &off);
+    if (!extent)
+        return HS_NOT_FOUND;
+    hs_block_fill(blocks, extent, id, off, block_ret);
+    return HS_OK;
 }
 
 const struct hs_heap_totals *hs_blocks_totals(const struct hs_blocks *blocks, size_t heap_idx)

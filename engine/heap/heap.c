@@ -204,14 +204,9 @@ static void heaps_from_signatures(struct hs_heaps *heaps)
                      heaps->count);
 }
 
-struct by_va {
-    hs_va va;
-    uint32_t idx;
-};
-
 static int compare_by_va(const void *a, const void *b)
 {
-    const struct by_va *one = a, *two = b;
+    const struct hs_extent_place *one = a, *two = b;
 
     if (one->va != two->va)
         return one->va < two->va ? -1 : 1;
@@ -225,7 +220,7 @@ size_t hs_heaps_extent_below(const struct hs_heaps *heaps, hs_va va)
     while (low < high) {
         size_t middle = low + (high - low) / 2;
 
-        if (heaps->extents[heaps->extents_by_va[middle]].va <= va)
+        if (heaps->extents_by_va[middle].va <= va)
             low = middle + 1;
         else
             high = middle;
@@ -233,11 +228,23 @@ size_t hs_heaps_extent_below(const struct hs_heaps *heaps, hs_va va)
     return low ? low - 1 : SIZE_MAX;
 }
 
+/* A large block whose CommitSize leads over the memory of a segment: that size is wrong, the segment is not. */
+static void drop_large(struct hs_heaps *heaps, struct hs_extent *large, hs_va segment_va)
+{
+    hs_notes_add(heaps->notes,
+                 "heap %08" PRIx64 ": large block %08" PRIx64 " has commit size 0x%" PRIx64
+                 ", which leads over a segment at %08" PRIx64 ": it is left out",
+                 heaps->heaps[large->heap_idx].va, large->va, large->size, segment_va);
+    heaps->heaps[large->heap_idx].large_committed -= large->size;
+    heaps->lost[large->heap_idx] += segment_va - large->va;
+    large->size = 0;
+}
+
 /* Sorts the extents by address; one that overlaps an earlier one is emptied with a note. */
 static enum hs_status sort_extents(struct hs_heaps *heaps, struct hs_error *err)
 {
-    struct by_va *order = calloc(heaps->extent_count + 1, sizeof *order);
-    const struct hs_extent *last = NULL;
+    struct hs_extent_place *order = calloc(heaps->extent_count + 1, sizeof *order);
+    struct hs_extent *last = NULL;
 
     heaps->extents_by_va = hs_arena_alloc(&heaps->arena, heaps->extent_count, sizeof *heaps->extents_by_va);
     if (!order || !heaps->extents_by_va) {
@@ -245,22 +252,27 @@ static enum hs_status sort_extents(struct hs_heaps *heaps, struct hs_error *err)
         return hs_fail_memory(err, "the pieces of the heaps");
     }
     for (size_t i = 0; i < heaps->extent_count; i++)
-        order[i] = (struct by_va){heaps->extents[i].va, (uint32_t)i};
+        order[i] = (struct hs_extent_place){heaps->extents[i].va, (uint32_t)i};
     qsort(order, heaps->extent_count, sizeof *order, compare_by_va);
     for (size_t i = 0; i < heaps->extent_count; i++) {
         struct hs_extent *extent = &heaps->extents[order[i].idx];
 
-        if (last && extent->size && extent->va < last->va + last->size) {
+        if (last && extent->size && extent->va < last->va + last->size && last->kind == HS_EXTENT_LARGE &&
+            extent->kind != HS_EXTENT_LARGE) {
+            drop_large(heaps, last, extent->va);
+            heaps->extents_by_va_count--;
+        } else if (last && extent->size && extent->va < last->va + last->size) {
             hs_notes_add(heaps->notes,
                          "heap %08" PRIx64 ": memory at %08" PRIx64 " (0x%" PRIx64 " bytes) belongs to heap %08" PRIx64
                          " too and is not read a second time",
                          heaps->heaps[extent->heap_idx].va, extent->va, extent->size, heaps->heaps[last->heap_idx].va);
-            heaps->lost[extent->heap_idx] += extent->size;
+            if (extent->kind == HS_EXTENT_LARGE) /* what a segment lacks the walk counts */
+                heaps->lost[extent->heap_idx] += extent->size;
             extent->size = 0;
         }
         if (extent->size) {
             last = extent;
-            heaps->extents_by_va[heaps->extents_by_va_count++] = order[i].idx;
+            heaps->extents_by_va[heaps->extents_by_va_count++] = order[i];
         }
     }
     free(order);
@@ -299,6 +311,7 @@ enum hs_status hs_heaps_init(struct hs_heaps *heaps, const struct hs_process *pr
     heaps->process = process;
     heaps->notes = notes;
     heaps->unit = (unsigned)hs_layout_off(layout, HS_FIELD_ENTRY_SIZEOF);
+    heaps->unit_shift = heaps->unit == 16 ? 4 : 3;
     heaps->header_off = (unsigned)hs_layout_off(layout, HS_FIELD_ENTRY_SIZE);
     hs_arena_init(&heaps->arena);
 

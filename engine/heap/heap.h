@@ -30,6 +30,12 @@ struct hs_extent {
 struct hs_heap_segment {
     struct hs_segment facts;
     size_t first_extent, extent_count;
+    bool whole; /* the walk found blocks side by side from base to end */
+};
+
+struct hs_extent_place {
+    hs_va va;
+    uint32_t idx;
 };
 
 struct hs_heaps {
@@ -37,6 +43,7 @@ struct hs_heaps {
     struct hs_notes *notes;
     struct hs_arena arena;
     unsigned unit;       /* bytes: 8 or 16 */
+    unsigned unit_shift; /* unit = 1 << unit_shift */
     unsigned header_off; /* of the 8 bytes in a _HEAP_ENTRY that say something */
 
     struct hs_heap *heaps;
@@ -50,7 +57,7 @@ struct hs_heaps {
 
     struct hs_extent *extents;
     size_t extent_count, extent_capacity;
-    uint32_t *extents_by_va; /* indexes of those that are not empty, in address order */
+    struct hs_extent_place *extents_by_va; /* those that are not empty, in address order */
     size_t extents_by_va_count;
     uint64_t *lost; /* a heap: bytes whose headers or segment records cannot be used, known before the walk */
 };

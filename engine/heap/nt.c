@@ -31,6 +31,12 @@ static bool field(const struct hs_heaps *heaps, hs_va va, enum hs_field id, uint
     return hs_layout_read(heaps->process->layout, heaps->process->space, va, id, value_ret);
 }
 
+/* First address that user memory cannot have. */
+static uint64_t address_limit(const struct hs_space *space)
+{
+    return space->pointer_size == 4 ? 0x100000000u : 0x800000000000u;
+}
+
 static uint64_t field_or_zero(const struct hs_heaps *heaps, hs_va va, enum hs_field id)
 {
     uint64_t value;
@@ -223,7 +229,7 @@ static const char *read_segment_record(const struct hs_heaps *heaps, hs_va va, s
     last = field_or_zero(heaps, va, HS_FIELD_SEGMENT_LAST_VALID_ENTRY);
     uncommitted = field_or_zero(heaps, va, HS_FIELD_SEGMENT_UNCOMMITTED_PAGES);
     segment->reserved = pages * PAGE;
-    limit = heaps->process->space->pointer_size == 4 ? 0x100000000u : 0x800000000000u;
+    limit = address_limit(heaps->process->space);
     if (segment->base_va % PAGE || segment->base_va > va || pages == 0 || segment->base_va >= limit ||
         segment->reserved > limit - segment->base_va)
         return "its base address or number of pages makes no sense";
@@ -286,6 +292,7 @@ static enum hs_status read_large(struct hs_heaps *heaps, size_t heap_idx, struct
     struct hs_heap *heap = &heaps->heaps[heap_idx];
     uint64_t entry_size = hs_layout_off(layout, HS_FIELD_VIRTUAL_SIZEOF);
     hs_va head = heap->va + hs_layout_off(layout, HS_FIELD_HEAP_VIRTUAL_BLOCKS);
+    uint64_t limit = address_limit(process->space);
     hs_va previous = head, va;
 
     if (!hs_space_pointer(process->space, head, &va))
@@ -314,8 +321,7 @@ static enum hs_status read_large(struct hs_heaps *heaps, size_t heap_idx, struct
             return HS_OK;
         }
         extent.size = hs_layout_load(layout, entry, HS_FIELD_VIRTUAL_COMMIT_SIZE);
-        if (extent.size < entry_size || va + extent.size < va || va % heaps->unit ||
-            extent.size > UINT64_C(0x1000000000000)) {
+        if (extent.size < entry_size || va >= limit || extent.size > limit - va || va % heaps->unit) {
             hs_notes_add(heaps->notes,
                          "heap %08" PRIx64 ": large block %08" PRIx64 " has commit size 0x%" PRIx64 " and is left out",
                          heap->va, va, extent.size);

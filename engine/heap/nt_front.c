@@ -48,7 +48,7 @@ static bool may_be_block(const struct hs_heaps *heaps, size_t heap_idx, hs_va us
 
     if (idx == SIZE_MAX)
         return false;
-    extent = &heaps->extents[heaps->extents_by_va[idx]];
+    extent = &heaps->extents[heaps->extents_by_va[idx].idx];
     return extent->kind == HS_EXTENT_RUN && extent->heap_idx == heap_idx && user % heaps->unit == 0 &&
            user - extent->va < extent->size;
 }

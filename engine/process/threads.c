@@ -85,9 +85,9 @@ static void find_stack(const struct hs_process *process, const struct hs_thread_
         limit < base) {
         thread->stack_base = base;
         thread->stack_limit = limit;
-    } else if (record->stack_size) {
+    } else if (record->stack_size && hs_add_u64(record->stack_va, record->stack_size, &base)) {
         thread->stack_limit = record->stack_va;
-        thread->stack_base = record->stack_va + record->stack_size;
+        thread->stack_base = base;
     }
 }
 

@@ -87,17 +87,21 @@ static bool is_skipped(const struct hs_dump *dump, hs_va va)
     return idx != SIZE_MAX && va < dump->caller_ranges[idx].to;
 }
 
-/* Module of the innermost frame that is not skipped; of the outermost one if all are. */
+/* Module of the innermost frame that is not skipped; HS_KEY_NONE if all are or no module holds it. */
 static uint64_t caller_module(const struct hs_dump *dump, const struct hs_trace *trace)
 {
     size_t module;
     unsigned i = 0;
 
-    while (i + 1 < trace->depth && is_skipped(dump, trace->frames[i]))
+    while (i < trace->depth && is_skipped(dump, trace->frames[i]))
         i++;
+    if (i == trace->depth)
+        return HS_KEY_NONE;
     module = hs_process_module_at(&dump->process, trace->frames[i]);
     return module == SIZE_MAX ? HS_KEY_NONE : module;
 }
+
+#define UNSEEN (HS_KEY_NONE - 2) /* no trace with that stored index so far; no module has such an index */
 
 enum hs_status hs_candidates_callers(struct hs_dump *dump, struct hs_job *job, struct hs_error *err)
 {
@@ -111,7 +115,7 @@ enum hs_status hs_candidates_callers(struct hs_dump *dump, struct hs_job *job, s
     if (!modules)
         return hs_fail_memory(err, "the callers of the traces");
     for (size_t i = 0; i < HS_STORED_COUNT; i++)
-        modules[i] = HS_KEY_NONE;
+        modules[i] = UNSEEN;
     for (uint32_t index = 1; traces && index <= traces->info.count; index++) {
         uint64_t *known = &modules[index % HS_STORED_COUNT];
         struct hs_trace trace;
@@ -124,8 +128,11 @@ enum hs_status hs_candidates_callers(struct hs_dump *dump, struct hs_job *job, s
         if (hs_traces_get(traces, index, &trace, NULL) != HS_OK)
             continue;
         module = caller_module(dump, &trace);
-        *known = *known == HS_KEY_NONE || *known == module ? module : HS_KEY_SEVERAL;
+        *known = *known == UNSEEN || *known == module ? module : HS_KEY_SEVERAL;
     }
+    for (size_t i = 0; i < HS_STORED_COUNT; i++)
+        if (modules[i] == UNSEEN)
+            modules[i] = HS_KEY_NONE;
     dump->caller_modules = modules;
     return HS_OK;
 }

@@ -9,9 +9,17 @@
 
 #include <stdlib.h>
 
+/* Codes that only the run knows: what programs are full of, in one step. */
+enum {
+    RUN_FIELD_EQUAL = HS_FILTER_CODE_COUNT, /* field `field` == value */
+    RUN_READ_EQUAL,                         /* user bytes at `off`, `field` as in HS_FILTER_READ, == value */
+    RUN_READ                                /* user bytes at `off`, value as in HS_FILTER_READ */
+};
+
 struct instruction {
-    enum hs_filter_code code;
-    int64_t value;
+    int code; /* enum hs_filter_code or one of the above */
+    int field;
+    int64_t off, value;
     const struct hs_stored_bits *bits; /* candidate codes */
     const uint8_t *labels;             /* label code: a byte a label number */
     const struct hs_filter_text *text; /* contains */
@@ -198,6 +206,29 @@ static enum hs_status check(const struct hs_filter_op *ops, size_t op_count, siz
     return wrong ? hs_fail(err, HS_ERR_ARGUMENT, HS_NO_OFF, HS_NO_VA, "filter instruction %zu: %s", idx, wrong) : HS_OK;
 }
 
+/* Puts fused instructions over the first of those they stand for. The others stay: a jump may lead to them. */
+static void fuse(struct instruction *code, size_t count)
+{
+    for (size_t i = 0; i + 1 < count; i++) {
+        const struct instruction *next = &code[i + 1];
+        bool equal = i + 2 < count && next->code == HS_FILTER_PUSH && code[i + 2].code == HS_FILTER_EQUAL;
+
+        if (code[i].code == HS_FILTER_FIELD && equal) {
+            code[i].code = RUN_FIELD_EQUAL;
+            code[i].field = (int)code[i].value;
+            code[i].value = next->value;
+        } else if (code[i].code == HS_FILTER_PUSH && next->code == HS_FILTER_READ) {
+            code[i].off = code[i].value;
+            code[i].field = (int)next->value;
+            code[i].code = RUN_READ;
+            if (i + 3 < count && code[i + 2].code == HS_FILTER_PUSH && code[i + 3].code == HS_FILTER_EQUAL) {
+                code[i].code = RUN_READ_EQUAL;
+                code[i].value = code[i + 2].value;
+            }
+        }
+    }
+}
+
 enum hs_status hs_filter_create(struct hs_dump *dump, const struct hs_filter_op *ops, size_t op_count,
                                 const struct hs_filter_text *texts, size_t text_count, struct hs_job *job,
                                 struct hs_filter **filter_ret, struct hs_error *err)
@@ -222,7 +253,7 @@ enum hs_status hs_filter_create(struct hs_dump *dump, const struct hs_filter_op 
     for (size_t i = 0; i < op_count && status == HS_OK; i++) {
         struct instruction *instruction = &filter->code[i];
 
-        instruction->code = ops[i].code;
+        instruction->code = (int)ops[i].code;
         instruction->value = ops[i].value;
         if (ops[i].code == HS_FILTER_CONTAINS)
             instruction->text = &filter->texts[ops[i].value];
@@ -237,6 +268,7 @@ enum hs_status hs_filter_create(struct hs_dump *dump, const struct hs_filter_op 
         hs_filter_destroy(filter);
         return status;
     }
+    fuse(filter->code, op_count);
     *filter_ret = filter;
     return HS_OK;
 }
@@ -274,6 +306,16 @@ static hs_va user_va(const struct hs_set_cursor *cursor)
     return extent->va + cursor->block.off + heaps->unit;
 }
 
+static uint64_t load_user(const uint8_t *bytes, unsigned size)
+{
+    switch (size) {
+    case 1: return *bytes;
+    case 2: return hs_load_u16(bytes);
+    case 4: return hs_load_u32(bytes);
+    default: return hs_load_u64(bytes);
+    }
+}
+
 static struct value read_user(const struct hs_set_cursor *cursor, int64_t off, int64_t size_signed)
 {
     const struct hs_heaps *heaps = cursor->block.blocks->heaps;
@@ -286,7 +328,7 @@ static struct value read_user(const struct hs_set_cursor *cursor, int64_t off, i
         return missing;
     at = user_va(cursor) - extent->va + (uint64_t)off;
     if (extent->kind == HS_EXTENT_RUN && at + size <= extent->size)
-        number = hs_load_uint(extent->bytes + at, size);
+        number = load_user(extent->bytes + at, size);
     else if (!hs_space_uint(heaps->process->space, extent->va + at, size, &number))
         return missing;
     if (size_signed < 0 && size < 8 && number >> (8 * size - 1))
@@ -307,7 +349,7 @@ static bool contains(const struct hs_set_cursor *cursor, const struct hs_filter_
     return hs_space_find(space, text->bytes, text->size, user, user + cursor->brief.size, 1, NULL, &found) == HS_OK;
 }
 
-static struct value field_of(const struct hs_set_cursor *cursor, int64_t field)
+static struct value field_of(const struct hs_set_cursor *cursor, int field)
 {
     const struct hs_heaps *heaps = cursor->block.blocks->heaps;
     const struct hs_extent *extent = cursor->block.extent;
@@ -367,12 +409,12 @@ static struct value divide(int64_t a, int64_t b, bool modulo)
     return present((uint64_t)(modulo ? rest : quotient));
 }
 
-static struct value combine(enum hs_filter_code code, struct value a, struct value b)
+static struct value combine(int code, struct value a, struct value b)
 {
     uint64_t x = (uint64_t)a.number, y = (uint64_t)b.number;
     bool both = !a.missing && !b.missing;
 
-    switch ((int)code) {
+    switch (code) {
     case HS_FILTER_EQUAL: return present(both && x == y);
     case HS_FILTER_LESS: return present(both && a.number < b.number);
     case HS_FILTER_LESS_EQUAL: return present(both && a.number <= b.number);
@@ -380,7 +422,7 @@ static struct value combine(enum hs_filter_code code, struct value a, struct val
     }
     if (!both)
         return missing;
-    switch ((int)code) {
+    switch (code) {
     case HS_FILTER_ADD: return present(x + y);
     case HS_FILTER_SUBTRACT: return present(x - y);
     case HS_FILTER_MULTIPLY: return present(x * y);
@@ -410,6 +452,7 @@ static bool run(const struct hs_filter *filter, const struct hs_set_cursor *curs
 {
     struct value stack[HS_FILTER_STACK + 1];
     struct value *top = stack; /* one past the last value */
+    struct value value;
     uint16_t number;
 
     for (size_t i = 0; i < filter->count; i++) {
@@ -417,7 +460,21 @@ static bool run(const struct hs_filter *filter, const struct hs_set_cursor *curs
 
         switch (at->code) {
         case HS_FILTER_PUSH: *top++ = present((uint64_t)at->value); break;
-        case HS_FILTER_FIELD: *top++ = field_of(cursor, at->value); break;
+        case HS_FILTER_FIELD: *top++ = field_of(cursor, (int)at->value); break;
+        case RUN_FIELD_EQUAL:
+            value = at->field == HS_BLOCK_FIELD_SIZE ? present(cursor->brief.size) : field_of(cursor, at->field);
+            *top++ = present(!value.missing && value.number == at->value);
+            i += 2;
+            break;
+        case RUN_READ:
+            *top++ = read_user(cursor, at->off, at->field);
+            i += 1;
+            break;
+        case RUN_READ_EQUAL:
+            value = read_user(cursor, at->off, at->field);
+            *top++ = present(!value.missing && value.number == at->value);
+            i += 3;
+            break;
         case HS_FILTER_READ: top[-1] = top[-1].missing ? missing : read_user(cursor, top[-1].number, at->value); break;
         case HS_FILTER_NEGATE: top[-1].number = (int64_t)(0 - (uint64_t)top[-1].number); break;
         case HS_FILTER_INVERT: top[-1].number = ~top[-1].number; break;
@@ -458,7 +515,7 @@ static bool run(const struct hs_filter *filter, const struct hs_set_cursor *curs
             number = hs_blocks_label_number(cursor->block.blocks, cursor->block.id);
             *top++ = present(number && number <= filter->label_count && at->labels[number]);
             break;
-        case HS_FILTER_CODE_COUNT: break;
+        default: break;
         }
     }
     return is_true(top[-1]);

@@ -162,8 +162,10 @@ enum hs_status hs_space_find(const struct hs_space *space, const void *pattern, 
         }
         view = hs_space_view(space, va);
         if (view.size < size) {
-            enum hs_status status = va % align == 0 ? matches_across(space, pattern, size, va) : HS_NOT_FOUND;
+            enum hs_status status = HS_NOT_FOUND;
 
+            if (va % align == 0 && memcmp(view.bytes, pattern, view.size) == 0)
+                status = matches_across(space, pattern, size, va);
             if (status == HS_OK)
                 *va_ret = va;
             if (status != HS_NOT_FOUND)

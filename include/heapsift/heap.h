@@ -123,6 +123,9 @@ HS_MUST_CHECK HS_API enum hs_status hs_blocks_get(const struct hs_blocks *blocks
 HS_MUST_CHECK HS_API enum hs_status hs_blocks_find(const struct hs_blocks *blocks, hs_va va,
                                                    struct hs_block *block_ret);
 
+/* Only its id: the quick way from an address to a block. HS_NOT_FOUND. */
+HS_MUST_CHECK HS_API enum hs_status hs_blocks_find_id(const struct hs_blocks *blocks, hs_va va, uint32_t *id_ret);
+
 /* Blocks and bytes of one heap by state. */
 struct hs_heap_totals {
     uint64_t count[HS_BLOCK_STATE_COUNT]; /* by enum hs_block_state */

@@ -51,6 +51,7 @@ static const char *const field_names[HS_BLOCK_FIELD_COUNT] = {
     [HS_BLOCK_FIELD_LARGE] = "LARGE",
     [HS_BLOCK_FIELD_FIRST_WORD] = "FIRST_WORD",
     [HS_BLOCK_FIELD_ID] = "ID",
+    [HS_BLOCK_FIELD_FILL] = "FILL",
 };
 
 /* Index of the string at the stack top in `names`; pops it. Raises if it is not there: the grammar is ours. */

@@ -282,6 +282,11 @@ static unsigned block_unit(lua_State *lua)
     return 2 * hs_dump_facts(box->owner->dump)->pointer_size;
 }
 
+static void push_fill(lua_State *lua)
+{
+    lua_pushstring(lua, hs_fill_name(block_get(lua, 1)->fill));
+}
+
 static void push_state(lua_State *lua)
 {
     lua_pushstring(lua, hs_block_state_name(block_get(lua, 1)->state));
@@ -401,6 +406,7 @@ static const struct bind_field block_fields[] = {
     BIND_MEMBER("total", BIND_U64, hs_block, total),
     BIND_PUSH("units", push_units),
     BIND_PUSH("state", push_state),
+    BIND_PUSH("fill", push_fill),
     BIND_MEMBER("flags", BIND_U8, hs_block, flags),
     BIND_PUSH("heap", push_heap),
     BIND_PUSH("segment", push_segment),

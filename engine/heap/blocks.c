@@ -368,6 +368,48 @@ uint32_t hs_block_stored(const struct hs_heaps *heaps, const struct hs_extent *e
                : UINT32_MAX;
 }
 
+const char *hs_fill_name(enum hs_fill fill)
+{
+    switch (fill) {
+    case HS_FILL_INTACT: return "intact";
+    case HS_FILL_BROKEN: return "broken";
+    case HS_FILL_NONE: break;
+    }
+    return "none";
+}
+
+#define TAIL_FILL 0xabu       /* of a busy block: one unit of it behind what was asked for; x64: inferred */
+#define FREE_FILL 0xfeeefeeeu /* of a free block: from behind its list entry to its end */
+
+enum hs_fill hs_block_fill_of(const struct hs_heaps *heaps, const struct hs_extent *extent, uint64_t off,
+                              const struct hs_brief *brief)
+{
+    uint64_t at, end, step;
+    uint32_t pattern;
+
+    if (extent->kind != HS_EXTENT_RUN || !(brief->flags & HS_ENTRY_FILL))
+        return HS_FILL_NONE;
+    if (brief->state == HS_BLOCK_BUSY) {
+        at = off + heaps->unit + brief->size;
+        end = at + heaps->unit;
+        step = 1;
+        pattern = TAIL_FILL;
+    } else if (brief->state == HS_BLOCK_FREE) {
+        at = off + 2 * (uint64_t)heaps->unit;
+        end = off + brief->total;
+        step = 4;
+        pattern = FREE_FILL;
+    } else {
+        return HS_FILL_NONE;
+    }
+    if (at >= end || end > off + brief->total || end > extent->size)
+        return HS_FILL_NONE;
+    for (; at < end; at += step)
+        if ((step == 1 ? extent->bytes[at] : hs_load_u32(extent->bytes + at)) != pattern)
+            return HS_FILL_BROKEN;
+    return HS_FILL_INTACT;
+}
+
 void hs_block_fill(const struct hs_blocks *blocks, const struct hs_extent *extent, uint32_t id, uint64_t off,
                    struct hs_block *block_ret)
 {
@@ -402,6 +444,7 @@ void hs_block_fill(const struct hs_blocks *blocks, const struct hs_extent *exten
         block_ret->small_tag = entry.small_tag;
         block_ret->previous_units = entry.previous_units;
     }
+    block_ret->fill = hs_block_fill_of(heaps, extent, off, &brief);
     stored = hs_block_stored(heaps, extent, off, &brief);
     block_ret->has_stored = stored != UINT32_MAX;
     block_ret->stored = block_ret->has_stored ? (uint16_t)stored : 0;

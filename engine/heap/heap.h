@@ -185,6 +185,9 @@ static inline void hs_block_brief(const struct hs_heaps *heaps, const struct hs_
     }
 }
 
+/* What became of its fill. */
+enum hs_fill hs_block_fill_of(const struct hs_heaps *heaps, const struct hs_extent *extent, uint64_t off,
+                              const struct hs_brief *brief);
 /* The whole block. */
 void hs_block_fill(const struct hs_blocks *blocks, const struct hs_extent *extent, uint32_t id, uint64_t off,
                    struct hs_block *block_ret);

@@ -371,6 +371,8 @@ static struct value field_of(const struct hs_set_cursor *cursor, int field)
     case HS_BLOCK_FIELD_STORED:
         stored = hs_block_stored(heaps, extent, cursor->block.off, &cursor->brief);
         return stored == UINT32_MAX ? missing : present(stored);
+    case HS_BLOCK_FIELD_FILL:
+        return present((uint64_t)hs_block_fill_of(heaps, extent, cursor->block.off, &cursor->brief));
     case HS_BLOCK_FIELD_FIRST_WORD: return read_user(cursor, 0, heaps->process->space->pointer_size);
     case HS_BLOCK_FIELD_USER: return present(extent->kind == HS_EXTENT_HOLE ? extent->va : user_va(cursor));
     case HS_BLOCK_FIELD_ADDRESS:

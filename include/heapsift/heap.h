@@ -83,6 +83,17 @@ HS_API const char *hs_block_state_name(enum hs_block_state state);
 #define HS_ENTRY_LAST 0x10u
 #define HS_ENTRY_SETTABLE 0xe0u
 
+/* What became of the bytes that heap checking put there: 0xab behind what a caller asked for (busy blocks), 0xfeee in
+ * free blocks. Broken means that somebody wrote past the end of a block, or into memory that had been freed. */
+enum hs_fill {
+    HS_FILL_NONE, /* the block has none, or the dump does not hold it */
+    HS_FILL_INTACT,
+    HS_FILL_BROKEN
+};
+
+/* "none", "intact", "broken". Static. */
+HS_API const char *hs_fill_name(enum hs_fill fill);
+
 /* One block. Filled on demand; holds no pointer. */
 struct hs_block {
     uint32_t id;    /* 0 .. hs_blocks_count - 1: heap by heap, each in segment order, then address order; large
@@ -102,7 +113,8 @@ struct hs_block {
     bool has_stored;         /* has an extra, and its heap was told to record stack traces */
     uint16_t stored;         /* stored index; 0: not recorded, or a multiple of 0x10000 */
     uint16_t tag;            /* TagIndex of the extra; 0 without one */
-    uint64_t settable;       /* Settable of the extra; 0 without one */
+    enum hs_fill fill;
+    uint64_t settable; /* Settable of the extra; 0 without one */
 };
 
 /* Every block of every heap. */

@@ -97,6 +97,7 @@ enum hs_block_field {
     HS_BLOCK_FIELD_LARGE,      /* 0 or 1 */
     HS_BLOCK_FIELD_FIRST_WORD, /* first pointer-sized word of the user bytes */
     HS_BLOCK_FIELD_ID,
+    HS_BLOCK_FIELD_FILL, /* enum hs_fill */
     HS_BLOCK_FIELD_COUNT
 };
 

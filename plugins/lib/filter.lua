@@ -21,9 +21,13 @@ local TEXT_MAX <const> = 64 * 1024
 filter.fields = {
     address = "ADDRESS", user = "USER", size = "SIZE", total = "TOTAL", flags = "FLAGS", state = "STATE",
     heap = "HEAP", segment = "SEGMENT", stored = "STORED", tag = "TAG", unused = "UNUSED",
-    previous = "PREVIOUS", settable = "SETTABLE", large = "LARGE", first_word = "FIRST_WORD", index = "ID",
+    previous = "PREVIOUS", settable = "SETTABLE", large = "LARGE", first_word = "FIRST_WORD", index = "ID", fill = "FILL",
 }
-filter.states = { busy = 0, free = 1, lookaside = 2, internal = 3, uncommitted = 4 }
+-- Fields that are compared with words: enum hs_block_state, enum hs_fill.
+filter.words = {
+    state = { busy = 0, free = 1, lookaside = 2, internal = 3, uncommitted = 4 },
+    fill = { none = 0, intact = 1, broken = 2 },
+}
 filter.reads = {
     u8 = 1, u16 = 2, u32 = 4, u64 = 8, i8 = -1, i16 = -2, i32 = -4, i64 = -8, ptr = "pointer",
 }
@@ -178,13 +182,25 @@ local name_comparison <const> = operators {
     what = "'~' or '=='",
     { "==", "SAME" }, { "~=", "OTHER" }, { "!=", "OTHER" }, { "~", "LIKE" },
 }
-local state_word <const> = expect(C(P "busy" + "free" + "lookaside" + "internal" + "uncommitted") * -word_char,
-    "a state (busy, free, lookaside, internal, uncommitted)") * space
-
-local state_comparison <const> = operators {
+local word_comparison <const> = operators {
     what = "'==', '~=' or 'in'",
     { "==", "EQUAL" }, { "~=", "NOT_EQUAL" }, { "!=", "NOT_EQUAL" },
 }
+
+-- `state == busy`, `fill in {none, broken}`: a field of filter.words and some of its words.
+local function word_test(field)
+    local words, names = P(false), {}
+    for word in pairs(filter.words[field]) do
+        words = words + P(word)
+        names[#names + 1] = word
+    end
+    table.sort(names)
+    local one = expect(C(words) * -word_char, ("a word for %s (%s)"):format(field, table.concat(names, ", "))) * space
+    local list = sign "{" * one * (sign "," * one) ^ 0 * sign "}"
+    return Cp() * expect(C(field) * -word_char, "a condition") * space * (
+        word_comparison * one / function(op, word) return op, { word } end +
+        keyword "in" * Cc "EQUAL" * Ct(list)) / node "words"
+end
 
 local grammar <const> = P {
     "text",
@@ -196,12 +212,7 @@ local grammar <const> = P {
         return { kind = "and", at = at, a, b }
     end),
     negated = Cp() * expect(P "not" * -word_char, "a condition") * space * V "negated" / node "not" + V "truth",
-    truth = V "state_test" + V "candidate_index" + V "name_test" + V "contains" + V "no_trace" + V "compared",
-    state_test = Cp() * expect(P "state" * -word_char, "a condition") * space * (
-        state_comparison * state_word / function(op, word)
-            return op, { word }
-        end + keyword "in" * Cc "EQUAL" * Ct(V "state_list")) / node "state",
-    state_list = sign "{" * state_word * (sign "," * state_word) ^ 0 * sign "}",
+    truth = word_test "state" + word_test "fill" + V "candidate_index" + V "name_test" + V "contains" + V "no_trace" + V "compared",
     candidate_index = Cp() * expect(P "candidate.index" * -word_char, "a condition") * space *
         operators { { "==", "EQUAL" } } * number / node "candidate",
     name_test = Cp() * match_names() * name_comparison * name_text / node "name",
@@ -369,11 +380,13 @@ local EMIT <const> = {
         program:emit(tree.op)
         return "value"
     end,
-    state = function(program, tree)
+    words = function(program, tree)
         local list = {}
-        for i, word in ipairs(tree[2]) do list[i] = { kind = "number", at = tree.at, filter.states[word] } end
-        emit_list(program, { kind = "field", at = tree.at, "state" }, list)
-        if tree[1] == "NOT_EQUAL" then program:emit "NOT" end
+        for i, word in ipairs(tree[3]) do
+            list[i] = { kind = "number", at = tree.at, filter.words[tree[1]][word] }
+        end
+        emit_list(program, { kind = "field", at = tree.at, tree[1] }, list)
+        if tree[2] == "NOT_EQUAL" then program:emit "NOT" end
         return "truth"
     end,
     candidate = function(program, tree)

@@ -349,6 +349,7 @@ function heap:blocks(which) end
 ---@field total integer bytes from header to the next header
 ---@field units integer total in units of 8 (x86) or 16 bytes (x64), as the header has it
 ---@field state "busy"|"free"|"lookaside"|"internal"|"uncommitted"
+---@field fill "none"|"intact"|"broken" what became of the bytes that heap checking put behind a busy block or into a free one
 ---@field flags integer raw: 1 busy, 2 extra, 4 fill, 8 virtual, 0x10 last, 0xe0 settable
 ---@field heap heap
 ---@field segment? integer number in heap.segments; nil for a large block

@@ -132,3 +132,17 @@ uint64_t *hs_map_value(struct hs_map *map, uint64_t key)
     }
     return &slot->value;
 }
+
+bool hs_map_next(const struct hs_map *map, size_t *place, uint64_t *key_ret, uint64_t *value_ret)
+{
+    while (*place < map->capacity) {
+        const struct hs_map_slot *slot = &map->slots[(*place)++];
+
+        if (slot->value) {
+            *key_ret = slot->key;
+            *value_ret = slot->value;
+            return true;
+        }
+    }
+    return false;
+}

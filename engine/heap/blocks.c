@@ -126,6 +126,45 @@ done:
     return status;
 }
 
+static int compare_sizes(const void *a, const void *b)
+{
+    const struct hs_size_count *one = a, *two = b;
+
+    return one->size < two->size ? -1 : one->size > two->size;
+}
+
+/* Sizes of the busy blocks of a heap out of those of its segments. Without memory for them nothing is lost but speed. */
+static void sum_sizes(struct hs_blocks *blocks, size_t heap_idx, const struct hs_segment_walk *walks)
+{
+    const struct hs_heaps *heaps = blocks->heaps;
+    size_t first = heaps->first_segment[heap_idx], end = heaps->first_segment[heap_idx + 1];
+    size_t count = 0, kept = 0;
+    struct hs_size_count *sizes;
+
+    for (size_t i = first; i < end; i++) {
+        if (walks[i].sizes_lost)
+            return;
+        count += walks[i].size_count;
+    }
+    sizes = calloc(count + 1, sizeof *sizes);
+    if (!sizes)
+        return;
+    count = 0;
+    for (size_t i = first; i < end; i++) {
+        memcpy(sizes + count, walks[i].sizes, walks[i].size_count * sizeof *sizes);
+        count += walks[i].size_count;
+    }
+    qsort(sizes, count, sizeof *sizes, compare_sizes);
+    for (size_t i = 0; i < count; i++) {
+        if (kept && sizes[kept - 1].size == sizes[i].size)
+            sizes[kept - 1].count += sizes[i].count;
+        else if (sizes[i].count)
+            sizes[kept++] = sizes[i];
+    }
+    blocks->sizes[heap_idx] = sizes;
+    blocks->size_counts[heap_idx] = kept;
+}
+
 /* Adds up what the segments of a heap gave, in segment order. */
 static void sum_heap(struct hs_blocks *blocks, size_t heap_idx, struct hs_segment_walk *walks, struct hs_notes *notes)
 {
@@ -145,6 +184,7 @@ static void sum_heap(struct hs_blocks *blocks, size_t heap_idx, struct hs_segmen
         front_areas += walks[i].front_areas;
         hs_notes_move(notes, &walks[i].notes);
     }
+    sum_sizes(blocks, heap_idx, walks);
     heap->free_list_length = (uint32_t)totals->count[HS_BLOCK_FREE];
     if (heap->front_end == HS_FRONT_LFH)
         hs_notes_add(notes,
@@ -198,7 +238,9 @@ enum hs_status hs_blocks_init(struct hs_blocks *blocks, struct hs_heaps *heaps, 
     blocks->heaps = heaps;
     blocks->totals = calloc(heaps->count + 1, sizeof *blocks->totals);
     blocks->first_id = calloc(heaps->count + 1, sizeof *blocks->first_id);
-    if (!walks || !blocks->totals || !blocks->first_id) {
+    blocks->sizes = calloc(heaps->count + 1, sizeof *blocks->sizes);
+    blocks->size_counts = calloc(heaps->count + 1, sizeof *blocks->size_counts);
+    if (!walks || !blocks->totals || !blocks->first_id || !blocks->sizes || !blocks->size_counts) {
         status = hs_fail_memory(err, "the block index");
         goto done;
     }
@@ -210,8 +252,10 @@ enum hs_status hs_blocks_init(struct hs_blocks *blocks, struct hs_heaps *heaps, 
     status = number_blocks(blocks, err);
 
 done:
-    for (size_t i = 0; walks && i < heaps->segment_count; i++)
+    for (size_t i = 0; walks && i < heaps->segment_count; i++) {
         hs_notes_deinit(&walks[i].notes);
+        free(walks[i].sizes);
+    }
     free(walks);
     if (status != HS_OK)
         hs_blocks_deinit(blocks);
@@ -220,6 +264,10 @@ done:
 
 void hs_blocks_deinit(struct hs_blocks *blocks)
 {
+    for (size_t i = 0; blocks->sizes && i < blocks->heaps->count; i++)
+        free(blocks->sizes[i]);
+    free(blocks->sizes);
+    free(blocks->size_counts);
     free(blocks->totals);
     free(blocks->first_id);
     hs_labels_destroy(blocks->labels);

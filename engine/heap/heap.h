@@ -69,11 +69,18 @@ void hs_heaps_deinit(struct hs_heaps *heaps);
 /* Index into extents_by_va of the last extent that begins at or below `va`; SIZE_MAX if there is none. */
 size_t hs_heaps_extent_below(const struct hs_heaps *heaps, hs_va va);
 
+/* How many busy blocks have one user size. */
+struct hs_size_count {
+    uint64_t size, count;
+};
+
 struct hs_blocks {
     struct hs_heaps *heaps;
     uint32_t count;
     struct hs_heap_totals *totals; /* a heap */
     uint32_t *first_id;            /* a heap: of its blocks; heap count + 1 elements */
+    struct hs_size_count **sizes;  /* a heap: busy blocks in its segments by size, ascending; NULL: no memory for it */
+    size_t *size_counts;           /* a heap: elements of that */
     struct hs_labels *labels;      /* label.c; NULL until something is labelled */
 };
 

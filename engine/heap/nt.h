@@ -20,8 +20,11 @@ HS_MUST_CHECK enum hs_status hs_heaps_add_extent(struct hs_heaps *heaps, const s
 /* walk.c: what the walk of one segment found. */
 struct hs_segment_walk {
     struct hs_heap_totals totals;
-    uint64_t lost;        /* bytes between damage and the next point that can be trusted */
-    uint64_t front_areas; /* blocks of a low-fragmentation front end */
+    uint64_t lost;               /* bytes between damage and the next point that can be trusted */
+    uint64_t front_areas;        /* blocks of a low-fragmentation front end */
+    struct hs_size_count *sizes; /* sizes of busy blocks, in no order; owned by whoever called */
+    size_t size_count;
+    bool sizes_lost; /* no memory for them */
     struct hs_notes notes;
     bool cancelled;
 };

@@ -6,11 +6,62 @@
 #include "heap/nt.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 
 #define CHAIN_LINKS 4u                 /* headers that must agree before a place is trusted again */
 #define LAST_LINKS 64u                 /* headers that may stand between a place and the end of its run */
 #define UNKNOWN_UNITS UINT32_MAX       /* the size of the block before is not known */
 #define STOP_BYTES (UINT64_C(1) << 20) /* bytes between two looks at the job */
+
+/* Busy blocks by size: small sizes in an array, others in a map. */
+#define TALLY_SIZES 4096u
+struct tally {
+    uint32_t small[TALLY_SIZES];
+    struct hs_map large;
+    bool failed;
+};
+
+/* Counts a block in (1) or out again (-1). */
+static inline void tally_add(struct tally *tally, uint64_t size, int amount)
+{
+    uint64_t *count;
+
+    if (!tally)
+        return;
+    if (size < TALLY_SIZES) {
+        tally->small[size] += (uint32_t)amount;
+        return;
+    }
+    count = hs_map_value(&tally->large, size);
+    if (!count) {
+        tally->failed = true;
+        return;
+    }
+    /* One more than the count: a map's value is never 0. */
+    *count += (*count ? 0 : 1) + (uint64_t)amount;
+}
+
+/* Hands the sizes of a finished walk over and frees the tally. */
+static void tally_finish(struct tally *tally, struct hs_segment_walk *walk)
+{
+    uint64_t size, count;
+    size_t place = 0, distinct = 0;
+
+    walk->sizes_lost = !tally || tally->failed;
+    if (!tally)
+        return;
+    for (size = 0; size < TALLY_SIZES; size++)
+        distinct += tally->small[size] != 0;
+    walk->sizes = calloc(distinct + tally->large.count + 1, sizeof *walk->sizes);
+    walk->sizes_lost |= !walk->sizes;
+    for (size = 0; walk->sizes && size < TALLY_SIZES; size++)
+        if (tally->small[size])
+            walk->sizes[walk->size_count++] = (struct hs_size_count){size, tally->small[size]};
+    while (walk->sizes && hs_map_next(&tally->large, &place, &size, &count))
+        walk->sizes[walk->size_count++] = (struct hs_size_count){size, count - 1};
+    hs_map_deinit(&tally->large);
+    free(tally);
+}
 
 struct walker {
     struct hs_heaps *heaps;
@@ -21,6 +72,7 @@ struct walker {
     uint32_t before_units;        /* its size */
     hs_va lost_from, lost_to;     /* what was lost last in this run; equal: nothing yet */
     hs_va looked_from, looked_to; /* no header in [looked_from, looked_to) of this run can be trusted */
+    struct tally *tally;          /* NULL: no memory for one */
 };
 
 /* Callers' blocks of a low-fragmentation front end lie in blocks that say both. */
@@ -29,14 +81,16 @@ static bool is_front_area(uint8_t flags)
     return (flags & (HS_ENTRY_BUSY | HS_ENTRY_VIRTUAL)) == (HS_ENTRY_BUSY | HS_ENTRY_VIRTUAL);
 }
 
-static void mark(struct walker *w, hs_va va, uint64_t total, enum hs_block_state state, uint64_t size)
+static inline void mark(struct walker *w, hs_va va, uint64_t total, enum hs_block_state state, uint64_t size)
 {
-    uint64_t unit_idx = (va - w->extent->va) / w->heaps->unit;
+    uint64_t unit_idx = (va - w->extent->va) >> w->heaps->unit_shift;
 
     w->extent->starts[unit_idx / 64] |= UINT64_C(1) << (unit_idx % 64);
     w->walk->totals.count[state]++;
     w->walk->totals.total[state] += total;
     w->walk->totals.size[state] += size;
+    if (state == HS_BLOCK_BUSY)
+        tally_add(w->tally, size, 1);
 }
 
 /* Takes the blocks of the present run that begin in [from, to) back. */
@@ -61,6 +115,8 @@ static void unmark(struct walker *w, hs_va from, hs_va to)
         w->walk->totals.count[brief.state]--;
         w->walk->totals.total[brief.state] -= brief.total;
         w->walk->totals.size[brief.state] -= brief.size;
+        if (brief.state == HS_BLOCK_BUSY)
+            tally_add(w->tally, brief.size, -1);
         if (is_front_area(brief.flags))
             w->walk->front_areas--;
     }
@@ -338,6 +394,7 @@ void hs_nt_walk_segment(struct hs_heaps *heaps, size_t segment_idx, struct hs_jo
     const char *reason = missing;
     hs_va va = w.segment->facts.base_va;
 
+    w.tally = calloc(1, sizeof *w.tally);
     for (size_t i = 0; i < w.segment->extent_count && !walk->cancelled; i++) {
         struct hs_extent *extent = &heaps->extents[w.segment->first_extent + i];
 
@@ -380,4 +437,5 @@ void hs_nt_walk_segment(struct hs_heaps *heaps, size_t segment_idx, struct hs_jo
         w.extent = NULL;
         lose(&w, va, w.segment->facts.end_va, reason);
     }
+    tally_finish(w.tally, walk);
 }

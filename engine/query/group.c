@@ -265,6 +265,57 @@ static enum hs_status finish(struct grouping *grouping, struct hs_groups **group
     return HS_OK;
 }
 
+/* Whether the walk has counted the busy blocks of a set by size already: it is all of them, of whole heaps. */
+static bool is_tallied(const struct grouping *grouping)
+{
+    const struct hs_set *set = grouping->set;
+    const struct hs_blocks *blocks = set->blocks;
+
+    if (!is_dense(grouping) || atomic_load(&set->settled) || set->states != 1u << HS_BLOCK_BUSY)
+        return false;
+    for (size_t heap = 0; heap < blocks->heaps->count; heap++)
+        if (blocks->first_id[heap] >= set->from && blocks->first_id[heap + 1] <= set->to && !blocks->sizes[heap])
+            return false;
+    return true;
+}
+
+static bool add_size(const struct grouping *grouping, uint64_t heap, struct hs_size_count size)
+{
+    uint64_t keys[HS_KEY_MAX];
+
+    for (unsigned i = 0; i < grouping->key_count; i++)
+        keys[i] = grouping->keys[i] == HS_KEY_SIZE ? size.size : heap;
+    return table_add(&grouping->tables[0], keys, grouping->key_count, size.count, size.count * size.size);
+}
+
+/* Groups out of what the walk counted, and large blocks, which it does not see. */
+static bool group_tallied(const struct grouping *grouping)
+{
+    const struct hs_set *set = grouping->set;
+    const struct hs_blocks *blocks = set->blocks;
+    const struct hs_heaps *heaps = blocks->heaps;
+
+    for (size_t heap = 0; heap < heaps->count; heap++) {
+        if (blocks->first_id[heap] < set->from || blocks->first_id[heap + 1] > set->to)
+            continue;
+        for (size_t i = 0; i < blocks->size_counts[heap]; i++)
+            if (!add_size(grouping, heap, blocks->sizes[heap][i]))
+                return false;
+    }
+    for (size_t i = 0; i < heaps->extent_count; i++) {
+        const struct hs_extent *extent = &heaps->extents[i];
+        struct hs_brief brief;
+
+        if (extent->kind != HS_EXTENT_LARGE || extent->count == 0 || extent->first_id < set->from ||
+            extent->first_id >= set->to)
+            continue;
+        hs_block_brief_special(heaps, extent, 0, &brief);
+        if (!add_size(grouping, extent->heap_idx, (struct hs_size_count){brief.size, 1}))
+            return false;
+    }
+    return true;
+}
+
 enum hs_status hs_set_group(const struct hs_set *set, const enum hs_key *keys, unsigned key_count, struct hs_job *job,
                             struct hs_groups **groups_ret, struct hs_error *err)
 {
@@ -285,7 +336,10 @@ enum hs_status hs_set_group(const struct hs_set *set, const enum hs_key *keys, u
         goto done;
     }
     hs_job_start(job, set->to - set->from);
-    hs_set_parallel(set, group_shard, &grouping);
+    if (!is_tallied(&grouping))
+        hs_set_parallel(set, group_shard, &grouping);
+    else if (!group_tallied(&grouping))
+        atomic_store(&grouping.out_of_memory, true);
     if (atomic_load(&grouping.out_of_memory))
         status = hs_fail_memory(err, "groups of blocks");
     else if (hs_job_stopped(job))

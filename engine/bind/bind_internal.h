@@ -159,6 +159,9 @@ bool bind_callers_has_allocator(lua_State *lua, int idx, const char *name);
 /* Tells the dump which code is no caller, by that table. Raises. */
 void bind_callers_set(lua_State *lua, int owner_idx);
 
+/* Pushes a set without blocks of its own yet; the box owns what is put into *result. */
+struct hs_set **bind_set_push(lua_State *lua, int owner_idx);
+
 /* ---- values and errors (bind.c) ---- */
 
 /* The failure door: pushes nil, message, code and returns 3. */
@@ -209,6 +212,8 @@ int bind_dump_heap(lua_State *lua);
 int bind_dump_block(lua_State *lua);
 int bind_dump_blocks(lua_State *lua); /* bind_query.c */
 int bind_heap_blocks(lua_State *lua);
+int bind_dump_referrers(lua_State *lua); /* bind_scan.c */
+int bind_set_referenced(lua_State *lua);
 void bind_dump_traces(lua_State *lua); /* bind_trace.c: the property */
 int bind_dump_u8(lua_State *lua);      /* bind_read.c */
 int bind_dump_u16(lua_State *lua);

@@ -48,6 +48,11 @@ static struct bind_set *set_new(lua_State *lua, int owner_idx)
     return box;
 }
 
+struct hs_set **bind_set_push(lua_State *lua, int owner_idx)
+{
+    return &set_new(lua, owner_idx)->set;
+}
+
 static const struct hs_set *set_get(lua_State *lua, int idx)
 {
     const struct bind_set *box = bind_check_box(lua, idx, &bind_set_class);
@@ -597,8 +602,10 @@ static int groups_tostring(lua_State *lua)
 }
 
 static const luaL_Reg set_methods[] = {
-    {"count", set_count}, {"bytes", set_bytes}, {"each", set_each},   {"sample", set_sample}, {"has", set_has},
-    {"group", set_group}, {"where", set_where}, {"label", set_label}, {NULL, NULL},
+    {"count", set_count},   {"bytes", set_bytes}, {"each", set_each},
+    {"sample", set_sample}, {"has", set_has},     {"group", set_group},
+    {"where", set_where},   {"label", set_label}, {"referenced", bind_set_referenced},
+    {NULL, NULL},
 };
 
 static const luaL_Reg set_metamethods[] = {

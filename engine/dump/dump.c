@@ -89,6 +89,7 @@ void hs_dump_close(struct hs_dump *dump)
         hs_heaps_deinit(&dump->heaps);
     if (dump->process.file)
         hs_process_deinit(&dump->process);
+    free(dump->scan);
     free(dump->caller_ranges);
     free(dump->caller_modules);
     hs_space_deinit(&dump->space);

@@ -21,11 +21,22 @@ struct hs_dump {
     struct hs_blocks blocks;
     struct hs_traces traces;
 
+    /* What query/scan.c found: a bitmap of blocks for each source and aim; NULL before. */
+    struct hs_scan *scan;
+
     /* What hs_dump_set_callers was told, and what query/ made of it: a module index a stored index. */
     struct hs_code_range *caller_ranges;
     size_t caller_range_count;
     uint64_t *caller_modules;
 };
+
+/* Memory whose use is known: heaps, stacks, images, the trace database. */
+struct hs_owner {
+    hs_va va, end; /* end: exclusive */
+    enum hs_use use;
+};
+/* All of it, sorted, without overlap; after hs_dump_heaps. NULL when out of memory; to be freed. */
+struct hs_owner *hs_dump_owners(const struct hs_dump *dump, const struct hs_traces *traces, size_t *count_ret);
 
 /* hs_dump_open over bytes that the caller keeps until close (tests, fuzzing). */
 HS_MUST_CHECK enum hs_status hs_dump_open_bytes(const char *name, const void *bytes, size_t size,

@@ -24,27 +24,21 @@ const char *hs_use_name(enum hs_use use)
     return "other private";
 }
 
-/* Memory whose use is known. */
-struct owner {
-    hs_va va, end;
-    enum hs_use use;
-};
-
 static int compare_owners(const void *a, const void *b)
 {
-    const struct owner *one = a, *two = b;
+    const struct hs_owner *one = a, *two = b;
 
     if (one->va != two->va)
         return one->va < two->va ? -1 : 1;
     return one->use < two->use ? -1 : one->use > two->use;
 }
 
-/* All owners, sorted, without overlap (the one that begins lower keeps its bytes). NULL when out of memory. */
-static struct owner *collect_owners(const struct hs_dump *dump, const struct hs_traces *traces, size_t *count_ret)
+/* Of owners that overlap, the one that begins lower keeps its bytes. */
+struct hs_owner *hs_dump_owners(const struct hs_dump *dump, const struct hs_traces *traces, size_t *count_ret)
 {
     const struct hs_heaps *heaps = &dump->heaps;
     const struct hs_process *process = &dump->process;
-    struct owner *owners = calloc(
+    struct hs_owner *owners = calloc(
         heaps->segment_count + heaps->extent_count + process->thread_count + process->module_count + 1, sizeof *owners);
     size_t count = 0, kept = 0;
     hs_va end = 0;
@@ -53,27 +47,27 @@ static struct owner *collect_owners(const struct hs_dump *dump, const struct hs_
         return NULL;
     for (size_t i = 0; i < heaps->segment_count; i++) {
         const struct hs_segment *segment = &heaps->segments[i].facts;
-        owners[count++] = (struct owner){segment->base_va, segment->base_va + segment->reserved, HS_USE_HEAP};
+        owners[count++] = (struct hs_owner){segment->base_va, segment->base_va + segment->reserved, HS_USE_HEAP};
     }
     for (size_t i = 0; i < heaps->extent_count; i++)
         if (heaps->extents[i].kind == HS_EXTENT_LARGE)
             owners[count++] =
-                (struct owner){heaps->extents[i].va, heaps->extents[i].va + heaps->extents[i].size, HS_USE_HEAP};
+                (struct hs_owner){heaps->extents[i].va, heaps->extents[i].va + heaps->extents[i].size, HS_USE_HEAP};
     for (size_t i = 0; i < process->thread_count; i++)
         if (process->threads[i].stack_base)
             owners[count++] =
-                (struct owner){process->threads[i].stack_limit, process->threads[i].stack_base, HS_USE_STACK};
+                (struct hs_owner){process->threads[i].stack_limit, process->threads[i].stack_base, HS_USE_STACK};
     for (size_t i = 0; i < process->module_count; i++) {
         const struct hs_module *module = &process->modules[i].facts;
-        owners[count++] = (struct owner){module->base, module->base + module->size, HS_USE_IMAGE};
+        owners[count++] = (struct hs_owner){module->base, module->base + module->size, HS_USE_IMAGE};
     }
     if (traces) {
         const struct hs_traces_info *info = hs_traces_info(traces);
-        owners[count++] = (struct owner){info->commit_va, info->index_array_va, HS_USE_TRACE};
+        owners[count++] = (struct hs_owner){info->commit_va, info->index_array_va, HS_USE_TRACE};
     }
     qsort(owners, count, sizeof *owners, compare_owners);
     for (size_t i = 0; i < count; i++) {
-        struct owner owner = owners[i];
+        struct hs_owner owner = owners[i];
 
         if (owner.va < end)
             owner.va = end;
@@ -87,7 +81,7 @@ static struct owner *collect_owners(const struct hs_dump *dump, const struct hs_
 }
 
 /* Shares the bytes of one committed region out to its owners. */
-static void add_committed(struct hs_usage *usage, const struct hs_region *region, const struct owner *owners,
+static void add_committed(struct hs_usage *usage, const struct hs_region *region, const struct hs_owner *owners,
                           size_t owner_count)
 {
     hs_va end = region->va + region->size;
@@ -99,7 +93,7 @@ static void add_committed(struct hs_usage *usage, const struct hs_region *region
         usage->committed[region->type == MEM_IMAGE ? HS_USE_IMAGE : HS_USE_MAPPED] += region->size;
         return;
     }
-    i = hs_sorted_find(owners, owner_count, sizeof *owners, offsetof(struct owner, va), region->va);
+    i = hs_sorted_find(owners, owner_count, sizeof *owners, offsetof(struct hs_owner, va), region->va);
     for (i = i == SIZE_MAX ? 0 : i; i < owner_count && owners[i].va < end; i++) {
         hs_va from = owners[i].va > region->va ? owners[i].va : region->va;
         hs_va to = owners[i].end < end ? owners[i].end : end;
@@ -121,7 +115,7 @@ static void add_free(struct hs_usage *usage, hs_va va, uint64_t size)
     }
 }
 
-static void add_regions(const struct hs_dump *dump, struct hs_usage *usage, const struct owner *owners,
+static void add_regions(const struct hs_dump *dump, struct hs_usage *usage, const struct hs_owner *owners,
                         size_t owner_count)
 {
     const struct hs_process *process = &dump->process;
@@ -150,7 +144,7 @@ enum hs_status hs_dump_usage(struct hs_dump *dump, struct hs_usage *usage_ret, s
 {
     struct hs_usage usage = {.exact = dump->file->has_regions};
     const struct hs_traces *traces;
-    struct owner *owners;
+    struct hs_owner *owners;
     size_t count;
     enum hs_status status = hs_dump_heaps(dump, &count, err);
 
@@ -158,7 +152,7 @@ enum hs_status hs_dump_usage(struct hs_dump *dump, struct hs_usage *usage_ret, s
         status = hs_dump_traces(dump, NULL, &traces, err);
     if (status != HS_OK)
         return status;
-    owners = collect_owners(dump, traces, &count);
+    owners = hs_dump_owners(dump, traces, &count);
     if (!owners)
         return hs_fail_memory(err, "the use of memory");
     add_regions(dump, &usage, owners, count);

@@ -546,8 +546,7 @@ static bool last_start(const struct hs_heaps *heaps, const struct hs_extent *ext
 
 #define FIND_STEPS 64 /* runs without a start that the last block of an earlier run may reach over */
 
-/* Where the block that holds `va` begins: its extent, id and place. NULL if no block does. */
-static const struct hs_extent *locate(const struct hs_blocks *blocks, hs_va va, uint32_t *id_ret, uint64_t *off_ret)
+const struct hs_extent *hs_blocks_locate(const struct hs_blocks *blocks, hs_va va, uint32_t *id_ret, uint64_t *off_ret)
 {
     const struct hs_heaps *heaps = blocks->heaps;
     size_t idx = hs_heaps_extent_below(heaps, va);
@@ -576,7 +575,7 @@ enum hs_status hs_blocks_find_id(const struct hs_blocks *blocks, hs_va va, uint3
     uint64_t off;
     uint32_t id;
 
-    if (!locate(blocks, va, &id, &off))
+    if (!hs_blocks_locate(blocks, va, &id, &off))
         return HS_NOT_FOUND;
     *id_ret = id;
     return HS_OK;
@@ -588,7 +587,7 @@ enum hs_status hs_blocks_find(const struct hs_blocks *blocks, hs_va va, struct h
     uint64_t off;
     uint32_t id;
 
-    extent = locate(blocks, va, &id, &off);
+    extent = hs_blocks_locate(blocks, va, &id, &off);
     if (!extent)
         return HS_NOT_FOUND;
     hs_block_fill(blocks, extent, id, off, block_ret);

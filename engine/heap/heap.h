@@ -90,6 +90,9 @@ HS_MUST_CHECK enum hs_status hs_blocks_init(struct hs_blocks *blocks, struct hs_
                                             struct hs_notes *notes, struct hs_job *job, struct hs_error *err);
 void hs_blocks_deinit(struct hs_blocks *blocks);
 
+/* Extent, id and place in it of the block that holds `va`; NULL if no block does. */
+const struct hs_extent *hs_blocks_locate(const struct hs_blocks *blocks, hs_va va, uint32_t *id_ret, uint64_t *off_ret);
+
 /* label.c: what somebody says blocks hold. Not for several threads at once. */
 HS_MUST_CHECK enum hs_status hs_blocks_add_label(struct hs_blocks *blocks, const struct hs_label *label,
                                                  uint16_t *number_ret, struct hs_error *err);

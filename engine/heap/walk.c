@@ -234,8 +234,9 @@ static bool inside_lost(const struct walker *w, hs_va told)
 /* The header at `va` cannot be right. Decides what is lost and returns where the walk goes on.
  *
  * The next trusted header tells how long the block before it is, so where that one begins. If it begins at `va`, only
- * the block at `va` is damaged. If it begins where the block before `va` does, or inside of that one and trusted headers
- * stand there, that block's size led astray. The search begins at `va` and not earlier: a merged free block is full of old headers that agree with each other. */
+ * the block at `va` is damaged. If it begins where the block before `va` does, or inside of that one where trusted
+ * headers stand, that block's size led astray. The search begins at `va` and not earlier: a merged free block is full of
+ * old headers that agree with each other. */
 static hs_va recover(struct walker *w, hs_va va, hs_va limit, const char *reason, struct hs_job *job)
 {
     bool known = w->before_units != UNKNOWN_UNITS && in_run(w, w->before);

@@ -6,6 +6,7 @@
 #include "query/query.h"
 
 #include "query/candidate.h"
+#include "query/scan.h"
 
 #include <stdlib.h>
 
@@ -31,7 +32,8 @@ struct hs_filter {
     size_t count;
     struct hs_filter_text *texts;
     size_t text_count;
-    uint16_t label_count; /* labels known when the filter was made */
+    const struct hs_scan *scan; /* the dump's, if the program asks for it */
+    uint16_t label_count;       /* labels known when the filter was made */
     struct hs_arena arena;
 };
 
@@ -65,6 +67,7 @@ static const struct {
     [HS_FILTER_CANDIDATE_MODULE] = {0, 1},
     [HS_FILTER_CANDIDATE_SYMBOL] = {0, 1},
     [HS_FILTER_CANDIDATE_INDEX] = {0, 1},
+    [HS_FILTER_REFERENCED] = {0, 1},
     [HS_FILTER_LABEL] = {0, 1},
 };
 
@@ -260,6 +263,8 @@ enum hs_status hs_filter_create(struct hs_dump *dump, const struct hs_filter_op 
         else if (ops[i].code == HS_FILTER_CANDIDATE_MODULE || ops[i].code == HS_FILTER_CANDIDATE_SYMBOL ||
                  ops[i].code == HS_FILTER_CANDIDATE_INDEX)
             status = find_candidates(filter, dump, instruction, job, err);
+        else if (ops[i].code == HS_FILTER_REFERENCED)
+            status = hs_dump_scan(dump, job, &filter->scan, err);
         else if (ops[i].code == HS_FILTER_LABEL &&
                  !(instruction->labels = match_labels(filter, blocks, &filter->texts[ops[i].value])))
             status = hs_fail_memory(err, "a filter");
@@ -513,6 +518,10 @@ static bool run(const struct hs_filter *filter, const struct hs_set_cursor *curs
         case HS_FILTER_CANDIDATE_MODULE:
         case HS_FILTER_CANDIDATE_SYMBOL:
         case HS_FILTER_CANDIDATE_INDEX: *top++ = present(is_candidate(cursor, at->bits)); break;
+        case HS_FILTER_REFERENCED:
+            *top++ =
+                present(hs_scan_word(filter->scan, cursor->block.id / 64, ~0u, ~0u) >> (cursor->block.id % 64) & 1);
+            break;
         case HS_FILTER_LABEL:
             number = hs_blocks_label_number(cursor->block.blocks, cursor->block.id);
             *top++ = present(number && number <= filter->label_count && at->labels[number]);

@@ -74,6 +74,7 @@ enum hs_filter_code {
                                    `value` */
     HS_FILTER_CANDIDATE_SYMBOL, /* the same for "module!name" of a frame */
     HS_FILTER_CANDIDATE_INDEX,  /* push whether trace `value` is a candidate */
+    HS_FILTER_REFERENCED,       /* push whether anything points to the block */
     HS_FILTER_LABEL,            /* push whether the block's label matches text `value` */
     HS_FILTER_CODE_COUNT
 };
@@ -134,6 +135,70 @@ HS_MUST_CHECK HS_API enum hs_status hs_set_where(const struct hs_set *set, const
  * comes first in the alphabet. At most 65,534 labels on a dump: HS_ERR_ARGUMENT. HS_ERR_MEMORY. */
 HS_MUST_CHECK HS_API enum hs_status hs_set_label(const struct hs_set *set, const struct hs_label *label,
                                                  struct hs_error *err);
+/* ---- who points here: one hop ---- */
+
+/* Where a pointer was found. Only what the process could still reach is looked at: stacks from the stack pointer up,
+ * the user bytes of busy blocks. */
+enum hs_source {
+    HS_SOURCE_REGISTER, /* an integer register of a thread */
+    HS_SOURCE_STACK,
+    HS_SOURCE_SECTION, /* a writable section of a module */
+    HS_SOURCE_BLOCK,   /* another busy block */
+    HS_SOURCE_OTHER    /* other private memory: weak, nobody is known to own it */
+};
+#define HS_SOURCE_COUNT 5
+
+/* What of the block it points to. */
+enum hs_aim {
+    HS_AIM_USER, /* the first byte the caller got from the heap */
+    HS_AIM_MAPI, /* user + 2 words: the first byte the caller of MAPIAllocateBuffer got (x64: unproven) */
+    HS_AIM_HEADER,
+    HS_AIM_INTERIOR /* anything else inside */
+};
+#define HS_AIM_COUNT 4
+
+/* "register", "stack", "section", "block", "other"; "user", "mapi", "header", "interior". Static. */
+HS_API const char *hs_source_name(enum hs_source source);
+HS_API const char *hs_aim_name(enum hs_aim aim);
+
+struct hs_reference {
+    enum hs_source source;
+    enum hs_aim aim; /* HS_AIM_INTERIOR where the target is no block */
+    hs_va va;        /* where the pointer stands; 0 for a register */
+    hs_va value;
+    uint32_t block_id;   /* block: the one it stands in; else UINT32_MAX */
+    uint32_t thread_idx; /* register and stack; else UINT32_MAX */
+    uint32_t module_idx; /* section; else UINT32_MAX */
+    const char *name;    /* of the register or section; else "" */
+};
+
+/* Pointers, registers first, then stacks, sections, blocks, others, each in address order. Owned by the caller. */
+struct hs_references;
+
+/* Every pointer-aligned word (and register) with a value in [from, to), but for those inside the very block that holds
+ * `from`. At most `limit` are kept; hs_references_total counts all. HS_ERR_MEMORY, HS_ERR_CANCELLED. */
+HS_MUST_CHECK HS_API enum hs_status hs_dump_references(struct hs_dump *dump, hs_va from, hs_va to, size_t limit,
+                                                       struct hs_job *job, struct hs_references **references_ret,
+                                                       struct hs_error *err);
+HS_API void hs_references_destroy(struct hs_references *references);
+HS_API size_t hs_references_count(const struct hs_references *references);
+HS_API uint64_t hs_references_total(const struct hs_references *references);
+/* NULL past the last. */
+HS_API const struct hs_reference *hs_references_get(const struct hs_references *references, size_t idx);
+
+struct hs_referenced_options {
+    unsigned sources;          /* bit 1 << enum hs_source for each to look at; 0: all */
+    unsigned aims;             /* bit 1 << enum hs_aim for each to accept; 0: all */
+    const struct hs_set *from; /* only pointers in these blocks, busy or not; NULL: all busy blocks */
+};
+
+/* A new set: the blocks of `set` that something points to, as `options` (NULL: anything) says. Pointers of a block to
+ * itself do not count. All memory is scanned once a dump; a scan from a set of blocks is done each time.
+ * HS_ERR_ARGUMENT: two dumps, or sources other than blocks together with `from`. HS_ERR_MEMORY, HS_ERR_CANCELLED. */
+HS_MUST_CHECK HS_API enum hs_status hs_set_referenced(const struct hs_set *set,
+                                                      const struct hs_referenced_options *options, struct hs_job *job,
+                                                      struct hs_set **set_ret, struct hs_error *err);
+
 /* ---- groups ---- */
 
 /* What blocks can be grouped by. */

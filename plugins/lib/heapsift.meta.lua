@@ -245,6 +245,16 @@ function dump:heap(va_or_number) end
 ---@return block? block nil if no block does
 function dump:block(va) end
 
+---Who points to the block that holds an address (to any byte of it), or, outside of every block, to that very address.
+---Registers first, then stacks (from the stack pointer up), writable sections of modules, busy blocks, and other private
+---memory, which is a weak witness. Each: source, aim, value; address where the pointer stands (not for a register);
+---thread (id), register, module and section, block where they apply.
+---@param va integer
+---@param options? { limit?: integer } at most so many are listed, 1000 if not given
+---@return table[] referrers
+---@return integer total how many there are in all
+function dump:referrers(va, options) end
+
 ---A set of blocks. Walks the heaps when first asked. Raises for unknown options and for a bad filter text.
 ---@param which? string|{ state?: string|string[], heap?: heap|integer } a filter text; nothing: every state and heap
 ---@return set
@@ -510,6 +520,14 @@ function set:each() end
 ---@param text string
 ---@return set
 function set:where(text) end
+
+---The blocks of the set that something points to: one hop. A table says what counts: `sources` (register, stack,
+---section, block, other), `aims` (user: the first byte the caller got; mapi: user + 2 words; header; interior), `from`:
+---only pointers inside these blocks. A set alone means { from = set }. Pointers of a block to itself never count.
+---All memory is scanned once a dump; filter texts have the word `referenced` for it.
+---@param from? set|{ sources?: string|string[], aims?: string|string[], from?: set }
+---@return set
+function set:referenced(from) end
 
 ---Says what the blocks of the set hold (block.type). A block keeps the label of highest confidence, of equal ones that
 ---of the source first in the alphabet.

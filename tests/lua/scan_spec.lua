@@ -1,0 +1,89 @@
+-- scan_spec: the pointer scan against a plain loop, and against what the sample says it leaked and what it holds.
+
+local program = require "program"
+
+local POINTERS <const> = program.root .. "/tests/lua/scripts/pointers.lua"
+
+local function sample(folder, ...)
+    local path = folder .. "/sample.dmp"
+    program.output { "run", "sample", path, ... }
+    return path
+end
+
+describe("the pointer scan", function()
+    local folder
+    setup(function() folder = program.folder() end)
+    teardown(function() program.remove(folder) end)
+
+    for _, options in ipairs {
+        { "--tiny" }, { "--tiny", "--seed", "2" }, { "--tiny", "--no-ust" }, { "--tiny", "--arch", "x64" },
+    } do
+        it("finds what a plain loop finds: " .. table.concat(options, " "), function()
+            local path = sample(folder, table.unpack(options))
+            local blocks, pointed = 0, 0
+            for _, line in ipairs(program.lines(program.output { "run", POINTERS, path })) do
+                local address, engine, plain = line:match "^(%x+) (%S+) (%S+)$"
+                if address then
+                    assert.equal(plain, engine, "block " .. address)
+                    blocks = blocks + 1
+                    if engine ~= "-" then pointed = pointed + 1 end
+                else
+                    local by_method, by_filter = line:match "^total (%d+) (%d+)$"
+                    assert.equal(pointed, tonumber(by_method))
+                    assert.equal(pointed, tonumber(by_filter))
+                end
+            end
+            assert.is_true(blocks > 100 and pointed > 10 and pointed < blocks)
+        end)
+    end
+
+    it("tells leaked rows from held ones as the truth does", function()
+        local truth = folder .. "/truth.tsv"
+        local path = sample(folder, "--scale", "0.02", "--truth-blocks", truth)
+        local script = folder .. "/pointed.lua"
+        local file <close> = assert(io.open(script, "w"))
+        file:write [[
+for block in dump:blocks("state == busy and referenced"):each() do print(("%x"):format(block.address)) end
+]]
+        file:close()
+        local pointed = {}
+        for _, line in ipairs(program.lines(program.output { "run", script, path })) do pointed[line] = true end
+        local leaked, held = 0, 0
+        for line in io.lines(truth) do
+            local address, label, fate = line:match "^%x+\t(%x+)\t.*\t(%S+)\t(%S+)$"
+            if fate == "leaked" and label == "mapi.row" then
+                leaked = leaked + 1
+                assert.is_nil(pointed[address], "leaked " .. address)
+            elseif fate == "held" then
+                held = held + 1
+                assert.is_true(pointed[address], "held " .. address)
+            end
+        end
+        assert.is_true(leaked > 1000)
+        assert.is_true(held >= 50)
+    end)
+
+    it("lists who points to a block", function()
+        local script = folder .. "/referrers.lua"
+        local file <close> = assert(io.open(script, "w"))
+        file:write [[
+local rows = dump:blocks("size == 0xf8 and u32(0) == 0x10000001 and u32(8) == 0x0fff0102"):referenced()
+for row in rows:each() do
+    local list, total = dump:referrers(row.user)
+    assert(#list == total)
+    for _, one in ipairs(list) do
+        local up = dump:referrers(one.block.user)
+        print(#list, one.source, one.aim, one.value == row.user + 8, up[1].source, up[1].aim, up[1].thread ~= nil)
+    end
+    assert(#dump:referrers(row.user, { limit = 0 }) == 0)
+end
+print(#dump:referrers(0x7fff1233), pcall(dump.referrers, dump, "x"))
+]]
+        file:close()
+        local path = sample(folder, "--scale", "0.02")
+        local lines = program.lines(program.output { "run", script, path })
+        assert.equal(51, #lines)
+        for i = 1, 50 do assert.equal("1\tblock\tmapi\ttrue\tstack\tuser\ttrue", lines[i]) end
+        assert.truthy(lines[51]:find "^0\tfalse\t.*address")
+    end)
+end)

@@ -22,3 +22,4 @@ files["plugins/lib/host"] = {
 files["plugins/lib/heapsift.meta.lua"] = { ignore = { "1", "2", "3", "4", "631" } }
 files["tests/bench"] = inside
 files["tests/lua"] = { std = "lua54+busted" }
+files["tests/lua/scripts"] = inside

@@ -2,6 +2,7 @@
 #include "heap/heap.h"
 #include "heap/nt.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -11,6 +12,8 @@
 #define SIGNATURE_SEGMENT 0xddeeddeeu
 #define GLOBAL_FLAG_PAGE_HEAP 0x02000000u
 #define ALLOCATION_GRANULARITY 0x10000u
+#define EXTENTS_MAX                                                                                                    \
+    (1u << 19) /* forged segments may all share one long list of holes; real heaps have some thousands */
 
 const char *hs_heap_kind_name(enum hs_heap_kind kind)
 {
@@ -66,6 +69,15 @@ enum hs_status hs_heaps_add_segment(struct hs_heaps *heaps, const struct hs_heap
 enum hs_status hs_heaps_add_extent(struct hs_heaps *heaps, const struct hs_extent *extent, struct hs_error *err)
 {
     void *array = heaps->extents;
+
+    if (heaps->extent_count >= EXTENTS_MAX) {
+        if (heaps->extent_count == EXTENTS_MAX && !heaps->too_many)
+            hs_notes_add(heaps->notes,
+                         "heap %08" PRIx64 ": more than %u pieces of memory and holes, the rest is not read",
+                         heaps->heaps[extent->heap_idx].va, EXTENTS_MAX);
+        heaps->too_many = true;
+        return HS_OK;
+    }
 
     if (!grow(&array, heaps->extent_count, &heaps->extent_capacity, sizeof *extent))
         return hs_fail_memory(err, "the pieces of the heaps");
@@ -144,7 +156,7 @@ static size_t heaps_from_peb(struct hs_heaps *heaps)
 {
     const struct hs_process *process = heaps->process;
     hs_va peb = process->facts.peb_va;
-    uint64_t count, list, va;
+    uint64_t count, list, va, empty = 0;
     size_t pointer = process->space->pointer_size;
 
     if (!peb || !hs_layout_read(process->layout, process->space, peb, HS_FIELD_PEB_NUMBER_OF_HEAPS, &count) ||
@@ -169,10 +181,13 @@ static size_t heaps_from_peb(struct hs_heaps *heaps)
             return i;
         }
         if (va == 0)
-            hs_notes_add(heaps->notes, "PEB %08" PRIx64 ": entry %" PRIu64 " of the heap list is 0", peb, i);
+            empty++;
         else
             add_heap(heaps, va);
     }
+    if (empty)
+        hs_notes_add(heaps->notes, "PEB %08" PRIx64 ": %" PRIu64 " of %" PRIu64 " entries of the heap list are 0", peb,
+                     empty, count);
     return count;
 }
 
@@ -301,6 +316,19 @@ static enum hs_status read_heaps(struct hs_heaps *heaps, struct hs_error *err)
     return HS_OK;
 }
 
+/* hs_entry_load takes the 8 bytes of a header in one go: the rows must have them in that order. */
+static void assert_header_order(const struct hs_layout *layout)
+{
+    static const enum hs_field order[] = {
+        HS_FIELD_ENTRY_SIZE,      HS_FIELD_ENTRY_SIZE,  HS_FIELD_ENTRY_PREVIOUS_SIZE, HS_FIELD_ENTRY_PREVIOUS_SIZE,
+        HS_FIELD_ENTRY_SMALL_TAG, HS_FIELD_ENTRY_FLAGS, HS_FIELD_ENTRY_UNUSED_BYTES,  HS_FIELD_ENTRY_SEGMENT_INDEX};
+    uint64_t first = hs_layout_off(layout, HS_FIELD_ENTRY_SIZE);
+
+    for (unsigned i = 0; i < sizeof order / sizeof *order; i++)
+        assert(hs_layout_off(layout, order[i]) == first + i - (i < 4 ? i % 2 : 0));
+    (void)first;
+}
+
 enum hs_status hs_heaps_init(struct hs_heaps *heaps, const struct hs_process *process, struct hs_notes *notes,
                              struct hs_error *err)
 {
@@ -312,6 +340,7 @@ enum hs_status hs_heaps_init(struct hs_heaps *heaps, const struct hs_process *pr
     heaps->notes = notes;
     heaps->unit = (unsigned)hs_layout_off(layout, HS_FIELD_ENTRY_SIZEOF);
     heaps->unit_shift = heaps->unit == 16 ? 4 : 3;
+    assert_header_order(layout);
     heaps->header_off = (unsigned)hs_layout_off(layout, HS_FIELD_ENTRY_SIZE);
     hs_arena_init(&heaps->arena);
 

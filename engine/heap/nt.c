@@ -178,7 +178,7 @@ static enum hs_status add_runs(struct hs_heaps *heaps, struct hs_heap_segment *s
         if (extent.size) {
             if ((status = hs_heaps_add_extent(heaps, &extent, err)) != HS_OK)
                 return status;
-            segment->extent_count++;
+            segment->extent_count = heaps->extent_count - segment->first_extent;
         }
     }
     return HS_OK;
@@ -204,7 +204,7 @@ static enum hs_status add_segment_extents(struct hs_heaps *heaps, struct hs_heap
         extent.size = holes[i].size;
         if ((status = hs_heaps_add_extent(heaps, &extent, err)) != HS_OK)
             return status;
-        segment->extent_count++;
+        segment->extent_count = heaps->extent_count - segment->first_extent;
         va = holes[i].va + holes[i].size;
     }
     return HS_OK;

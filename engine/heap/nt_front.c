@@ -73,7 +73,7 @@ enum hs_status hs_nt_read_lookaside(struct hs_heaps *heaps, size_t heap_idx, str
             break;
         }
         for (; user; steps++) {
-            if (steps == LIST_MAX || steps > declared || !may_be_block(heaps, heap_idx, user)) {
+            if (steps == LIST_MAX || steps >= declared || !may_be_block(heaps, heap_idx, user)) {
                 hs_notes_add(heaps->notes,
                              "heap %08" PRIx64 ": look-aside list %u (%" PRIu64
                              " blocks declared) is lost after %" PRIu64 " blocks at %08" PRIx64,

@@ -6,7 +6,7 @@
 
 #include <inttypes.h>
 
-#define ENTRIES_MAX (1u << 26) /* 64 million traces: a database of several GiB */
+#define ENTRIES_MAX (1u << 24) /* 16 million traces: a database of 1 GiB and more */
 #define SAMPLES 32u            /* entries that are looked at to tell a database from something else */
 #define GLOBAL_FLAG_UST 0x1000u
 #define STOP_ENTRIES 0x4000u /* entries between two looks at the job */
@@ -166,10 +166,17 @@ static bool try_database(struct hs_traces *traces, hs_va va)
     }
     /* The array lies between the database and its end: no more entries than fit there. */
     reachable = (info->index_array_va - info->commit_va) / process->space->pointer_size;
+    if (reachable > ENTRIES_MAX)
+        reachable = ENTRIES_MAX;
     info->count = info->added < reachable ? info->added : (uint32_t)reachable;
-    if (info->count > ENTRIES_MAX)
-        info->count = ENTRIES_MAX;
-    return entries_agree(traces);
+    if (entries_agree(traces))
+        return true;
+    /* NumberOfEntriesAdded may be the damaged figure: the end of the index array tells the number, too. */
+    if (info->next_upper_va >= info->index_array_va || info->next_upper_va < info->commit_va)
+        return false;
+    reachable = (info->index_array_va - info->next_upper_va) / process->space->pointer_size;
+    info->count = reachable < info->count ? (uint32_t)reachable : info->count;
+    return info->count > 0 && entries_agree(traces);
 }
 
 /* Follows every aligned pointer in the writable sections of ntdll (in all of it if its headers are missing). */
@@ -280,8 +287,7 @@ enum hs_status hs_traces_init(struct hs_traces *traces, const struct hs_process 
     }
     if (info->count < info->added)
         hs_notes_add(notes,
-                     "trace database %08" PRIx64 ": NumberOfEntriesAdded is %" PRIu32
-                     ", its index array has room for %" PRIu32,
+                     "trace database %08" PRIx64 ": NumberOfEntriesAdded is %" PRIu32 ", its index array has %" PRIu32,
                      info->va, info->added, info->count);
     else if (!figures_agree(process, info))
         hs_notes_add(notes,

@@ -574,7 +574,7 @@ static void check_listed_twice(unsigned pointer)
     assert_int_equal(hs_dump_heaps(dump, &heaps, NULL), HS_OK);
     assert_int_equal(heaps, 4);
     assert_true(hw_has_note(dump, "00150000: listed twice", NULL));
-    assert_true(hw_has_note(dump, "entry 3 of the heap list is 0", NULL));
+    assert_true(hw_has_note(dump, " entries of the heap list are 0", NULL));
     assert_int_equal(hs_dump_heap(dump, 2)->kind, HS_HEAP_UNKNOWN);
     assert_int_equal(hs_dump_heap(dump, 3)->kind, HS_HEAP_UNKNOWN);
     assert_true(hw_has_note(dump, "heap 7ff00000: not read: its header is not in the dump", NULL));

@@ -40,7 +40,7 @@ struct hs_file {
 
     uint64_t flags;
     uint32_t time;
-    bool cut; /* a stream, text or memory ends past the file */
+    bool cut;           /* a stream, text or memory ends past the file */
     uint64_t text_size; /* bytes of the texts that streams point to, so far */
 
     bool has_system;

@@ -6,8 +6,8 @@
 
 #include <inttypes.h>
 
-#define MODULES_MAX 4096u /* real processes have below 1,000 */
-#define STRING_MAX 65534u /* bytes of one MINIDUMP_STRING that are read: a path has at most 32,767 units */
+#define MODULES_MAX 4096u   /* real processes have below 1,000 */
+#define STRING_MAX 65534u   /* bytes of one MINIDUMP_STRING that are read: a path has at most 32,767 units */
 #define TEXT_MAX (4u << 20) /* bytes of all of them: thousands of modules may share one long name */
 
 hs_va hs_file_va(const struct hs_file *file, uint64_t va)

@@ -70,26 +70,45 @@ static enum hs_status sort_by_base(struct hs_process *process, struct hs_error *
     return HS_OK;
 }
 
+struct by_name {
+    const char *name;
+    uint32_t idx;
+};
+
+static int compare_twins(const void *a, const void *b)
+{
+    const struct by_name *one = a, *two = b;
+    int order = compare_names(one->name, two->name);
+
+    return order ? order : one->idx < two->idx ? -1 : one->idx > two->idx;
+}
+
 /* Two modules of one name get their base address behind it, as debuggers do; the first keeps the plain name. */
 static enum hs_status tell_twins_apart(struct hs_process *process, struct hs_error *err)
 {
-    for (size_t i = 1; i < process->module_count; i++) {
-        struct hs_module *module = &process->modules[i].facts;
-        struct hs_text text;
-        size_t twin = 0;
+    struct by_name *order = calloc(process->module_count + 1, sizeof *order);
+    enum hs_status status = HS_OK;
 
-        while (twin < i && compare_names(process->modules[twin].facts.name, module->name) != 0)
-            twin++;
-        if (twin == i)
+    if (!order)
+        return hs_fail_memory(err, "the modules");
+    for (size_t i = 0; i < process->module_count; i++)
+        order[i] = (struct by_name){process->modules[i].facts.name, (uint32_t)i};
+    qsort(order, process->module_count, sizeof *order, compare_twins);
+    for (size_t i = 1; status == HS_OK && i < process->module_count; i++) {
+        struct hs_module *module = &process->modules[order[i].idx].facts;
+        struct hs_text text;
+
+        if (compare_names(order[i - 1].name, order[i].name) != 0)
             continue;
         hs_text_init(&text);
         hs_text_add(&text, "%s_%08" PRIx64, module->name, module->base);
         module->name = text.failed ? NULL : hs_arena_string(&process->arena, text.bytes);
         hs_text_deinit(&text);
         if (!module->name)
-            return hs_fail_memory(err, "a module's name");
+            status = hs_fail_memory(err, "a module's name");
     }
-    return HS_OK;
+    free(order);
+    return status;
 }
 
 enum hs_status hs_process_init_modules(struct hs_process *process, struct hs_error *err)

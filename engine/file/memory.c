@@ -129,7 +129,7 @@ enum hs_status hs_memory_read_infos(struct hs_file *file, const struct hs_stream
             .protect = hs_load_u32(entry + 36),
             .type = hs_load_u32(entry + 40),
         };
-        uint64_t room = UINT64_MAX - region.va;
+        uint64_t room = file->arch == HS_ARCH_X86 ? 0x100000000u - region.va : UINT64_MAX - region.va;
 
         if (region.size > room)
             region.size = room;

@@ -175,8 +175,10 @@ static enum hs_status read_unloaded(struct hs_file *file, const struct hs_stream
         return HS_OK;
     }
     count = hs_stream_count(file, stream, "UnloadedModuleList", header_size, declared, entry_size);
-    if (count > MODULES_MAX)
+    if (count > MODULES_MAX) {
+        hs_notes_add(file->notes, "UnloadedModuleList: %" PRIu64 " modules, only %u are read", count, MODULES_MAX);
         count = MODULES_MAX;
+    }
     file->unloaded = hs_arena_alloc(&file->arena, count, sizeof *file->unloaded);
     if (!file->unloaded)
         return hs_fail_memory(err, "the list of unloaded modules");

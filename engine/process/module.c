@@ -271,7 +271,7 @@ static const struct hs_export *find_export(const struct hs_process *process, siz
 {
     char target[512];
 
-    for (int step = 0; step < FORWARDER_STEPS; step++) {
+    for (int step = 0; step <= FORWARDER_STEPS; step++) {
         const struct hs_image *image = hs_process_image(process, module_idx);
         const struct hs_export *export = image ? hs_image_named(image, name) : NULL;
         char *dot;
@@ -301,38 +301,47 @@ static const struct hs_export *find_export(const struct hs_process *process, siz
     return NULL;
 }
 
-enum hs_status hs_process_resolve(const struct hs_process *process, const char *text, hs_va *va_ret)
+/* The address of "module" or "module!name", as they stand. */
+static bool resolve_name(const struct hs_process *process, const char *text, hs_va *va_ret)
 {
-    char copy[1024];
-    uint64_t offset = 0;
-    char *bang, *plus, *end;
+    char module[1024];
+    const struct hs_export *export;
+    const char *bang = strchr(text, '!');
     size_t idx;
 
-    if (snprintf(copy, sizeof copy, "%s", text) >= (int)sizeof copy)
-        return HS_NOT_FOUND;
-    bang = strchr(copy, '!');
-    plus = strrchr(bang ? bang : copy, '+');
-    if (plus && isxdigit((unsigned char)plus[1])) {
-        offset = strtoull(plus + 1, &end, 16);
-        if (*end == 0)
-            *plus = 0;
-        else
-            offset = 0; /* a name that has a plus in it */
-    }
-    if (bang)
-        *bang = 0;
-    idx = hs_process_module_named(process, copy);
+    if (snprintf(module, sizeof module, "%.*s", (int)(bang ? bang - text : (ptrdiff_t)strlen(text)), text) >=
+        (int)sizeof module)
+        return false;
+    idx = hs_process_module_named(process, module);
     if (idx == SIZE_MAX)
-        return HS_NOT_FOUND;
-    if (bang) {
-        const struct hs_export *export = find_export(process, idx, bang + 1);
-
-        if (!export)
-            return HS_NOT_FOUND;
-        *va_ret = export->va + offset;
-    } else {
-        *va_ret = process->modules[idx].facts.base + offset;
+        return false;
+    if (!bang) {
+        *va_ret = process->modules[idx].facts.base;
+        return true;
     }
+    export = find_export(process, idx, bang + 1);
+    if (export)
+        *va_ret = export->va;
+    return export != NULL;
+}
+
+enum hs_status hs_process_resolve(const struct hs_process *process, const char *text, hs_va *va_ret)
+{
+    char name[1024];
+    const char *plus = strrchr(text, '+');
+    uint64_t offset;
+    char *end;
+
+    /* A plus may be part of the name: the whole text comes first. */
+    if (resolve_name(process, text, va_ret))
+        return HS_OK;
+    if (!plus || !isxdigit((unsigned char)plus[1]) ||
+        snprintf(name, sizeof name, "%.*s", (int)(plus - text), text) >= (int)sizeof name)
+        return HS_NOT_FOUND;
+    offset = strtoull(plus + 1, &end, 16);
+    if (*end || !resolve_name(process, name, va_ret))
+        return HS_NOT_FOUND;
+    *va_ret += offset;
     return HS_OK;
 }
 

@@ -118,7 +118,8 @@ static hs_va peb_from_tebs(const struct hs_process *process)
                 process->threads[k].teb_va &&
                 hs_layout_read(process->layout, process->space, process->threads[k].teb_va, HS_FIELD_TEB_PEB, &other) &&
                 other == peb;
-        if (votes > best_votes) {
+        if (votes > best_votes ||
+            (votes == best_votes && !looks_like_peb(process, best) && looks_like_peb(process, peb))) {
             best = peb;
             best_votes = votes;
         }

@@ -10,7 +10,8 @@
  * trace:caller() goes by, or of a function that returns it. Without one every frame is a caller. */
 #define HS_BIND_CALLERS "heapsift.callers"
 
-/* Registry key of the function that compiles a filter text: function(text) -> program, or nil and a message. The
+/* Registry key of the function that compiles a filter text: function(text, expression) -> program, or nil and a message;
+ * with `expression` true the text is a value to group by and not a condition. The
  * program is a table { ops = { { code, value }, ... }, texts = { ... } } as plugins/lib/filter.lua makes it. */
 #define HS_BIND_FILTER "heapsift.filter"
 

@@ -9,6 +9,9 @@ static const char *const code_names[HS_FILTER_CODE_COUNT] = {
     [HS_FILTER_PUSH] = "PUSH",
     [HS_FILTER_FIELD] = "FIELD",
     [HS_FILTER_READ] = "READ",
+    [HS_FILTER_ASCII] = "ASCII",
+    [HS_FILTER_UTF16] = "UTF16",
+    [HS_FILTER_AMONG] = "AMONG",
     [HS_FILTER_NEGATE] = "NEGATE",
     [HS_FILTER_INVERT] = "INVERT",
     [HS_FILTER_ADD] = "ADD",
@@ -122,7 +125,7 @@ static void read_program(lua_State *lua, struct program *program)
     }
 }
 
-struct hs_filter **bind_filter_push(lua_State *lua, int owner_idx, int arg)
+struct hs_filter **bind_filter_push(lua_State *lua, int owner_idx, int arg, bool expression)
 {
     struct bind_dump *owner = bind_check_dump(lua, owner_idx);
     struct program program = {.dump = owner->dump};
@@ -135,7 +138,8 @@ struct hs_filter **bind_filter_push(lua_State *lua, int owner_idx, int arg)
     if (lua_getfield(lua, LUA_REGISTRYINDEX, HS_BIND_FILTER) != LUA_TFUNCTION)
         luaL_error(lua, "filter texts need heapsift's own program around them");
     lua_pushvalue(lua, arg);
-    lua_call(lua, 1, 2);
+    lua_pushboolean(lua, expression);
+    lua_call(lua, 2, 2);
     if (!lua_istable(lua, -2))
         luaL_error(lua, "%s", luaL_tolstring(lua, -1, NULL));
     lua_pop(lua, 1);

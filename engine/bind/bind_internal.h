@@ -149,8 +149,9 @@ enum hs_status bind_run(lua_State *lua, int owner_idx, const char *what, bind_wo
 
 #define BIND_FILTER_BOX "heapsift.filter box"
 void bind_filter_create_class(lua_State *lua);
-/* Compiles the text at stack index `arg` for the dump at `owner_idx` and pushes a box that owns the filter. Raises. */
-struct hs_filter **bind_filter_push(lua_State *lua, int owner_idx, int arg);
+/* Compiles the text at stack index `arg`, a condition or an expression, for the dump at `owner_idx` and pushes a box that
+ * owns the filter. Raises. */
+struct hs_filter **bind_filter_push(lua_State *lua, int owner_idx, int arg, bool expression);
 /* Pushes the table { allocators, modules } of HS_BIND_CALLERS, or what stands there instead: then false. */
 bool bind_callers_push(lua_State *lua);
 /* Whether that table at `idx` lists a module (in any case), an allocating function. */
@@ -214,6 +215,7 @@ int bind_dump_blocks(lua_State *lua); /* bind_query.c */
 int bind_heap_blocks(lua_State *lua);
 int bind_dump_referrers(lua_State *lua); /* bind_scan.c */
 int bind_set_referenced(lua_State *lua);
+int bind_set_group(lua_State *lua); /* bind_groups.c */
 void bind_dump_traces(lua_State *lua); /* bind_trace.c: the property */
 int bind_dump_u8(lua_State *lua);      /* bind_read.c */
 int bind_dump_u16(lua_State *lua);

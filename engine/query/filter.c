@@ -44,6 +44,9 @@ static const struct {
     [HS_FILTER_PUSH] = {0, 1},
     [HS_FILTER_FIELD] = {0, 1},
     [HS_FILTER_READ] = {1, 1},
+    [HS_FILTER_ASCII] = {1, 1},
+    [HS_FILTER_UTF16] = {1, 1},
+    [HS_FILTER_AMONG] = {1, 1},
     [HS_FILTER_NEGATE] = {1, 1},
     [HS_FILTER_INVERT] = {1, 1},
     [HS_FILTER_ADD] = {2, 1},
@@ -78,12 +81,13 @@ static bool is_jump(enum hs_filter_code code)
 
 static bool takes_text(enum hs_filter_code code)
 {
-    return code == HS_FILTER_CONTAINS || code == HS_FILTER_CANDIDATE_MODULE || code == HS_FILTER_CANDIDATE_SYMBOL ||
-           code == HS_FILTER_LABEL;
+    return code == HS_FILTER_AMONG || code == HS_FILTER_CONTAINS || code == HS_FILTER_CANDIDATE_MODULE ||
+           code == HS_FILTER_CANDIDATE_SYMBOL || code == HS_FILTER_LABEL;
 }
 
 /* What is wrong with one instruction by itself; NULL if nothing is. */
-static const char *check_operand(const struct hs_filter_op *op, size_t idx, size_t op_count, size_t text_count)
+static const char *check_operand(const struct hs_filter_op *op, size_t idx, size_t op_count,
+                                 const struct hs_filter_text *texts, size_t text_count)
 {
     if ((unsigned)op->code >= HS_FILTER_CODE_COUNT)
         return "no such code";
@@ -97,19 +101,21 @@ static const char *check_operand(const struct hs_filter_op *op, size_t idx, size
         if (size != 1 && size != 2 && size != 4 && size != 8)
             return "a read of 1, 2, 4 or 8 bytes was expected";
     }
+    if (op->code == HS_FILTER_AMONG && texts[op->value].size % 8)
+        return "a text of integers of 8 bytes was expected";
     if (is_jump(op->code) && (op->value <= (int64_t)idx || (uint64_t)op->value > op_count))
         return "a jump further on was expected";
     return NULL;
 }
 
 /* What is wrong with a program, and where; NULL if it is sound. depths has op_count + 1 elements, all -1. */
-static const char *check_program(const struct hs_filter_op *ops, size_t op_count, size_t text_count, int *depths,
-                                 size_t *idx_ret)
+static const char *check_program(const struct hs_filter_op *ops, size_t op_count, const struct hs_filter_text *texts,
+                                 size_t text_count, int *depths, size_t *idx_ret)
 {
     int depth = 0;
 
     for (size_t i = 0; i < op_count; i++) {
-        const char *wrong = check_operand(&ops[i], i, op_count, text_count);
+        const char *wrong = check_operand(&ops[i], i, op_count, texts, text_count);
 
         *idx_ret = i;
         if (wrong)
@@ -190,7 +196,8 @@ static enum hs_status copy_texts(struct hs_filter *filter, const struct hs_filte
     return filter->texts ? HS_OK : hs_fail_memory(err, "a filter");
 }
 
-static enum hs_status check(const struct hs_filter_op *ops, size_t op_count, size_t text_count, struct hs_error *err)
+static enum hs_status check(const struct hs_filter_op *ops, size_t op_count, const struct hs_filter_text *texts,
+                            size_t text_count, struct hs_error *err)
 {
     const char *wrong;
     size_t idx = 0;
@@ -204,7 +211,7 @@ static enum hs_status check(const struct hs_filter_op *ops, size_t op_count, siz
         return hs_fail_memory(err, "a filter");
     for (size_t i = 0; i <= op_count; i++)
         depths[i] = -1;
-    wrong = check_program(ops, op_count, text_count, depths, &idx);
+    wrong = check_program(ops, op_count, texts, text_count, depths, &idx);
     free(depths);
     return wrong ? hs_fail(err, HS_ERR_ARGUMENT, HS_NO_OFF, HS_NO_VA, "filter instruction %zu: %s", idx, wrong) : HS_OK;
 }
@@ -236,7 +243,7 @@ enum hs_status hs_filter_create(struct hs_dump *dump, const struct hs_filter_op 
                                 const struct hs_filter_text *texts, size_t text_count, struct hs_job *job,
                                 struct hs_filter **filter_ret, struct hs_error *err)
 {
-    enum hs_status status = check(ops, op_count, text_count, err);
+    enum hs_status status = check(ops, op_count, texts, text_count, err);
     const struct hs_blocks *blocks = NULL;
     struct hs_filter *filter;
 
@@ -258,7 +265,7 @@ enum hs_status hs_filter_create(struct hs_dump *dump, const struct hs_filter_op 
 
         instruction->code = (int)ops[i].code;
         instruction->value = ops[i].value;
-        if (ops[i].code == HS_FILTER_CONTAINS)
+        if (ops[i].code == HS_FILTER_CONTAINS || ops[i].code == HS_FILTER_AMONG)
             instruction->text = &filter->texts[ops[i].value];
         else if (ops[i].code == HS_FILTER_CANDIDATE_MODULE || ops[i].code == HS_FILTER_CANDIDATE_SYMBOL ||
                  ops[i].code == HS_FILTER_CANDIDATE_INDEX)
@@ -339,6 +346,55 @@ static struct value read_user(const struct hs_set_cursor *cursor, int64_t off, i
     if (size_signed < 0 && size < 8 && number >> (8 * size - 1))
         number |= UINT64_MAX << (8 * size);
     return present(number);
+}
+
+/* Length of the text at user offset `off`, in characters of `width` bytes; see HS_FILTER_ASCII and HS_FILTER_UTF16. Only
+ * what is mapped together with the header is looked at. */
+static struct value text_run(const struct hs_set_cursor *cursor, int64_t off, unsigned width)
+{
+    const struct hs_extent *extent = cursor->block.extent;
+    const uint8_t *bytes;
+    uint64_t at, size, count = 0;
+
+    if (extent->kind != HS_EXTENT_RUN || off < 0 || (uint64_t)off > cursor->brief.size)
+        return missing;
+    at = user_va(cursor) - extent->va + (uint64_t)off;
+    size = cursor->brief.size - (uint64_t)off;
+    if (at >= extent->size)
+        return missing;
+    if (size > extent->size - at)
+        size = extent->size - at;
+    bytes = extent->bytes + at;
+    for (; (count + 1) * width <= size; count++) {
+        unsigned unit = width == 1 ? bytes[count] : hs_load_u16(bytes + 2 * count);
+        bool plain = (unit >= 0x20 && unit <= 0x7e) || unit == '\t' || unit == '\n' || unit == '\r';
+        bool wide = width == 2 && ((unit >= 0xa0 && unit <= 0x1fff) || (unit >= 0x2010 && unit <= 0x20cf) ||
+                                   (unit >= 0x3000 && unit <= 0x9fff) || (unit >= 0xac00 && unit <= 0xd7a3));
+
+        if (unit == 0)
+            break;
+        if (!plain && !wide)
+            return present(0);
+    }
+    return present(count);
+}
+
+static bool is_among(int64_t number, const struct hs_filter_text *sorted)
+{
+    size_t low = 0, high = sorted->size / 8;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int64_t found = (int64_t)hs_load_u64(sorted->bytes + middle * 8);
+
+        if (found == number)
+            return true;
+        if (found < number)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return false;
 }
 
 static bool contains(const struct hs_set_cursor *cursor, const struct hs_filter_text *text)
@@ -455,7 +511,7 @@ static bool is_true(struct value value)
     return !value.missing && value.number != 0;
 }
 
-static bool run(const struct hs_filter *filter, const struct hs_set_cursor *cursor)
+static struct value run(const struct hs_filter *filter, const struct hs_set_cursor *cursor)
 {
     struct value stack[HS_FILTER_STACK + 1];
     struct value *top = stack; /* one past the last value */
@@ -483,6 +539,11 @@ static bool run(const struct hs_filter *filter, const struct hs_set_cursor *curs
             i += 3;
             break;
         case HS_FILTER_READ: top[-1] = top[-1].missing ? missing : read_user(cursor, top[-1].number, at->value); break;
+        case HS_FILTER_ASCII:
+        case HS_FILTER_UTF16:
+            top[-1] = top[-1].missing ? missing : text_run(cursor, top[-1].number, at->code == HS_FILTER_ASCII ? 1 : 2);
+            break;
+        case HS_FILTER_AMONG: top[-1] = present(!top[-1].missing && is_among(top[-1].number, at->text)); break;
         case HS_FILTER_NEGATE: top[-1].number = (int64_t)(0 - (uint64_t)top[-1].number); break;
         case HS_FILTER_INVERT: top[-1].number = ~top[-1].number; break;
         case HS_FILTER_ADD:
@@ -529,7 +590,20 @@ static bool run(const struct hs_filter *filter, const struct hs_set_cursor *curs
         default: break;
         }
     }
-    return is_true(top[-1]);
+    return top[-1];
+}
+
+bool hs_filter_value(const struct hs_filter *filter, const struct hs_set_cursor *cursor, int64_t *value_ret)
+{
+    struct value value = run(filter, cursor);
+
+    *value_ret = value.number;
+    return !value.missing;
+}
+
+const struct hs_dump *hs_filter_dump(const struct hs_filter *filter)
+{
+    return filter->dump;
 }
 
 struct where_pass {
@@ -552,7 +626,7 @@ static void where_shard(void *context, size_t shard)
     while (hs_set_cursor_next(&cursor)) {
         uint32_t id = cursor.block.id;
 
-        if (!run(pass->filter, &cursor))
+        if (!is_true(run(pass->filter, &cursor)))
             continue;
         pass->to->words[id / 64] |= UINT64_C(1) << (id % 64);
         count++;

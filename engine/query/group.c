@@ -114,6 +114,7 @@ static uint64_t key_of(const struct hs_heaps *heaps, const struct hs_block_curso
     case HS_KEY_CANDIDATE_MODULE:
         stored = hs_block_stored(heaps, extent, cursor->off, brief);
         return stored == UINT32_MAX ? HS_KEY_NONE : caller_modules[stored];
+    case HS_KEY_EXPRESSION: break;
     case HS_KEY_TAG: hs_block_fill(cursor->blocks, extent, cursor->id, cursor->off, &block); return block.tag;
     case HS_KEY_FIRST_WORD:
         hs_block_fill(cursor->blocks, extent, cursor->id, cursor->off, &block);
@@ -128,6 +129,7 @@ static uint64_t key_of(const struct hs_heaps *heaps, const struct hs_block_curso
 struct grouping {
     const struct hs_set *set;
     const enum hs_key *keys;
+    const struct hs_filter *const *expressions;
     unsigned key_count;
     struct hs_job *job;
     struct table *tables; /* a slot; a shard uses the slot it can get */
@@ -172,13 +174,23 @@ static bool flush_dense(const struct grouping *grouping, struct dense *dense, st
     return true;
 }
 
+static uint64_t expression_key(const struct hs_filter *expression, const struct hs_set_cursor *cursor)
+{
+    int64_t value;
+
+    return hs_filter_value(expression, cursor, &value) ? (uint64_t)value : HS_KEY_NONE;
+}
+
 static bool add_block(const struct grouping *grouping, const struct hs_set_cursor *cursor, struct table *table)
 {
     const struct hs_heaps *heaps = grouping->set->blocks->heaps;
     uint64_t keys[HS_KEY_MAX];
 
     for (unsigned i = 0; i < grouping->key_count; i++)
-        keys[i] = key_of(heaps, &cursor->block, &cursor->brief, grouping->set->dump->caller_modules, grouping->keys[i]);
+        keys[i] =
+            grouping->keys[i] == HS_KEY_EXPRESSION
+                ? expression_key(grouping->expressions[i], cursor)
+                : key_of(heaps, &cursor->block, &cursor->brief, grouping->set->dump->caller_modules, grouping->keys[i]);
     return table_add(table, keys, grouping->key_count, 1, cursor->brief.size);
 }
 
@@ -316,16 +328,26 @@ static bool group_tallied(const struct grouping *grouping)
     return true;
 }
 
-enum hs_status hs_set_group(const struct hs_set *set, const enum hs_key *keys, unsigned key_count, struct hs_job *job,
+enum hs_status hs_set_group(const struct hs_set *set, const enum hs_key *keys,
+                            const struct hs_filter *const *expressions, unsigned key_count, struct hs_job *job,
                             struct hs_groups **groups_ret, struct hs_error *err)
 {
-    struct grouping grouping = {
-        .set = set, .keys = keys, .key_count = key_count, .job = job, .table_count = set->dump->thread_count};
+    struct grouping grouping = {.set = set,
+                                .keys = keys,
+                                .expressions = expressions,
+                                .key_count = key_count,
+                                .job = job,
+                                .table_count = set->dump->thread_count};
     enum hs_status status;
 
     if (key_count == 0 || key_count > HS_KEY_MAX)
         return hs_fail(err, HS_ERR_ARGUMENT, HS_NO_OFF, HS_NO_VA, "%u keys to group by, expected 1 to %d", key_count,
                        HS_KEY_MAX);
+    for (unsigned i = 0; i < key_count; i++)
+        if (keys[i] == HS_KEY_EXPRESSION &&
+            (!expressions || !expressions[i] || hs_filter_dump(expressions[i]) != set->dump))
+            return hs_fail(err, HS_ERR_ARGUMENT, HS_NO_OFF, HS_NO_VA,
+                           "key %u is an expression, but there is none of this dump", i + 1);
     for (unsigned i = 0; i < key_count; i++)
         if (keys[i] == HS_KEY_CANDIDATE_MODULE && (status = hs_candidates_callers(set->dump, job, err)) != HS_OK)
             return status;

@@ -53,6 +53,11 @@ size_t hs_set_shards(const struct hs_set *set);
 uint32_t hs_shard_from(const struct hs_set *set, size_t shard);
 uint32_t hs_shard_to(const struct hs_set *set, size_t shard);
 
+/* filter.c: what the program leaves for the cursor's block; false if that is missing. */
+bool hs_filter_value(const struct hs_filter *filter, const struct hs_set_cursor *cursor, int64_t *value_ret);
+/* The dump that a filter was made for. */
+const struct hs_dump *hs_filter_dump(const struct hs_filter *filter);
+
 /* An empty, settled set for the blocks of a dump; NULL when out of memory. */
 struct hs_set *hs_set_new(struct hs_dump *dump, const struct hs_blocks *blocks);
 

@@ -31,6 +31,8 @@ filter.words = {
 filter.reads = {
     u8 = 1, u16 = 2, u32 = 4, u64 = 8, i8 = -1, i16 = -2, i32 = -4, i64 = -8, ptr = "pointer",
 }
+-- Functions of an offset that measure text.
+filter.measures = { ascii = "ASCII", utf16 = "UTF16" }
 -- Names that are matched as text, and the code that does it.
 filter.names = {
     ["candidate.module"] = "CANDIDATE_MODULE", ["candidate.symbol"] = "CANDIDATE_SYMBOL", ["type"] = "LABEL",
@@ -121,7 +123,7 @@ local name_text <const> = expect(plain_text, 'a text in quotes') * space
 
 -- Every word that can begin a condition or a value, and those that stand between them.
 local KNOWN <const> = { contains = true, referenced = true, ["candidate.index"] = true }
-for _, words in ipairs { filter.fields, filter.reads, filter.names } do
+for _, words in ipairs { filter.fields, filter.reads, filter.measures, filter.names } do
     for name in pairs(words) do KNOWN[name] = true end
 end
 local BETWEEN <const> = { ["and"] = true, ["or"] = true, ["not"] = true, ["in"] = true }
@@ -161,17 +163,14 @@ local function field_names()
     return expect(C(pattern), "a value") * space
 end
 
-local function read_names()
+local function names_of(...)
     local pattern = P(false)
-    for name in pairs(filter.reads) do pattern = pattern + P(name) * -word_char end
-    return expect(C(pattern), "a value") * space
+    for _, list in ipairs { ... } do
+        for name in pairs(list) do pattern = pattern + P(name) * -word_char end
+    end
+    return C(pattern)
 end
 
-local function match_names()
-    local pattern = P(false)
-    for name in pairs(filter.names) do pattern = pattern + P(name) * -word_char end
-    return expect(C(pattern), "a condition") * space
-end
 
 local comparison <const> = operators {
     what = "a comparison",
@@ -202,7 +201,7 @@ local function word_test(field)
         keyword "in" * Cc "EQUAL" * Ct(list)) / node "words"
 end
 
-local grammar <const> = P {
+local rules <const> = {
     "text",
     text = space * V "either" * expect(-P(1), "the end of the filter"),
     either = lpeg.Cf(V "both" * (keyword "or" * lpeg.Cg(Cp() * V "both")) ^ 0, function(a, at, b)
@@ -212,10 +211,12 @@ local grammar <const> = P {
         return { kind = "and", at = at, a, b }
     end),
     negated = Cp() * expect(P "not" * -word_char, "a condition") * space * V "negated" / node "not" + V "truth",
-    truth = word_test "state" + word_test "fill" + V "candidate_index" + V "name_test" + V "contains" + V "referenced" + V "no_trace" + V "compared",
+    truth = word_test "state" + word_test "fill" + V "candidate_index" + V "name_test" + V "contains" +
+        V "referenced" + V "no_trace" + V "compared",
     candidate_index = Cp() * expect(P "candidate.index" * -word_char, "a condition") * space *
         operators { { "==", "EQUAL" } } * number / node "candidate",
-    name_test = Cp() * match_names() * name_comparison * name_text / node "name",
+    name_test = Cp() * expect(names_of(filter.names), "a condition") * space * name_comparison * name_text /
+        node "name",
     contains = Cp() * expect(P "contains" * -word_char, "a condition") * space * sign "(" * bytes * sign ")" /
         node "contains",
     referenced = Cp() * expect(P "referenced" * -word_char, "a condition") * space / node "referenced",
@@ -246,7 +247,8 @@ local grammar <const> = P {
         lpeg.Cmt(Cp() * R "09", function(_, _, at)
             error({ at = at, message = "a number of at most 64 bits was expected (decimal, or hex with 0x)" }, 0)
         end) +
-        Cp() * read_names() * sign "(" * V "value" * sign ")" / node "read" +
+        Cp() * expect(names_of(filter.reads, filter.measures), "a value") * space * sign "(" * V "value" * sign ")" /
+        node "read" +
         Cp() * field_names() / node "field" +
         Cp() * sign("(", "a value") * V "either" * sign ")" / node "group" +
         lpeg.Cmt(Cp() * C((R("az", "AZ") + "_") * (word_char + ".") ^ 0), function(_, _, at, word)
@@ -254,6 +256,10 @@ local grammar <const> = P {
             error({ at = at, message = unknown_word(word) }, 0)
         end),
 }
+local grammar <const> = P(rules)
+rules[1] = "expression"
+rules.expression = space * V "value" * expect(-P(1), "the end of the expression")
+local value_grammar <const> = P(rules)
 
 -- ---- from tree to program ----
 
@@ -309,8 +315,23 @@ local function emit_short(program, tree, jump)
     return "truth"
 end
 
+-- From this many constants on, a list is looked up by halves instead of one by one.
+local AMONG_MIN <const> = 5
+
+local function emit_among(program, value, list)
+    local numbers, packed = {}, {}
+    for i, element in ipairs(list) do numbers[i] = element[1] end
+    table.sort(numbers)
+    for i, number_ in ipairs(numbers) do packed[i] = string.pack("<i8", number_) end
+    emit_kind(program, value, "value")
+    program:emit("AMONG", program:text(table.concat(packed)))
+end
+
 local function emit_list(program, value, list)
     local jumps = {}
+    local constants = #list >= AMONG_MIN
+    for _, element in ipairs(list) do constants = constants and element.kind == "number" end
+    if constants then return emit_among(program, value, list) end
     for i, element in ipairs(list) do
         emit_kind(program, value, "value")
         emit_kind(program, element, "value")
@@ -362,7 +383,11 @@ local EMIT <const> = {
     end,
     read = function(program, tree)
         emit_kind(program, tree[2], "value")
-        program:emit("READ", filter.reads[tree[1]])
+        if filter.measures[tree[1]] then
+            program:emit(filter.measures[tree[1]])
+        else
+            program:emit("READ", filter.reads[tree[1]])
+        end
         return "value"
     end,
     NEGATE = function(program, tree)
@@ -456,21 +481,22 @@ local function expected()
     return #list > 0 and table.concat(list, ", ") .. " or " .. last or last
 end
 
-local function compile(text)
+local function compile(text, expression)
     if type(text) ~= "string" then fail(1, "a filter text was expected, got " .. math.type(text) or type(text)) end
     if #text > TEXT_MAX then fail(1, ("longer than %d bytes"):format(TEXT_MAX)) end
     check_depth(text)
     furthest = { at = 0, what = {} }
-    local tree = grammar:match(text)
+    local tree = (expression and value_grammar or grammar):match(text)
     if not tree then fail(furthest.at, expected() .. " was expected") end
     local program = setmetatable({ ops = {}, texts = {} }, Program)
-    emit_kind(program, tree, "truth")
+    emit_kind(program, tree, expression and "value" or "truth")
     return program
 end
 
--- The program of a filter text, or nil and a message with the position.
-function filter.try(text)
-    local ok, result = pcall(compile, text)
+-- The program of a filter text, or nil and a message with the position. With `expression` the text is a value, such as
+-- `u32(8) & 0xffff`, and not a condition: what set:group can group by.
+function filter.try(text, expression)
+    local ok, result = pcall(compile, text, expression)
     if ok then return result end
     if type(result) == "table" and result.at then
         return nil, ("filter: %s: %s"):format(place(tostring(text), result.at), result.message)

@@ -60,7 +60,7 @@ static void group(struct hs_dump *dump, uint8_t choice)
 
     if (hs_set_create(dump, NULL, NULL, &set, NULL) != HS_OK)
         return;
-    if (hs_set_group(set, keys[choice % 4], 2, NULL, &groups, NULL) == HS_OK) {
+    if (hs_set_group(set, keys[choice % 4], NULL, 2, NULL, &groups, NULL) == HS_OK) {
         for (size_t i = 0; i < hs_groups_count(groups); i++) {
             count += hs_groups_get(groups, i)->count;
             bytes += hs_groups_get(groups, i)->bytes;

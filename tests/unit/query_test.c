@@ -285,6 +285,7 @@ static uint64_t key_of(const struct fixture *f, const struct hs_block *block, en
             return HS_KEY_NONE;
         return value;
     case HS_KEY_LABEL:
+    case HS_KEY_EXPRESSION:
     case HS_KEY_CANDIDATE_MODULE: break; /* tested through Lua */
     }
     fail_msg("no such key here");
@@ -317,7 +318,7 @@ static void assert_groups(const struct fixture *f, const struct hs_set *set, con
     struct hs_groups *groups = NULL;
     uint64_t count = 0, bytes = 0;
 
-    assert_int_equal(hs_set_group(set, keys, key_count, NULL, &groups, NULL), HS_OK);
+    assert_int_equal(hs_set_group(set, keys, NULL, key_count, NULL, &groups, NULL), HS_OK);
     for (size_t i = 0; i < hs_groups_count(groups); i++) {
         const struct hs_group *group = hs_groups_get(groups, i);
 
@@ -386,8 +387,8 @@ static void test_group_misuse(void **state)
     (void)state;
     fixture_init(&f, 4, 50, 1);
     set = create(&f, NULL);
-    assert_int_equal(hs_set_group(set, keys, 0, NULL, &groups, &err), HS_ERR_ARGUMENT);
-    assert_int_equal(hs_set_group(set, keys, HS_KEY_MAX + 1, NULL, &groups, &err), HS_ERR_ARGUMENT);
+    assert_int_equal(hs_set_group(set, keys, NULL, 0, NULL, &groups, &err), HS_ERR_ARGUMENT);
+    assert_int_equal(hs_set_group(set, keys, NULL, HS_KEY_MAX + 1, NULL, &groups, &err), HS_ERR_ARGUMENT);
     assert_null(groups);
     hs_set_destroy(set);
     fixture_deinit(&f);
@@ -406,10 +407,10 @@ static void test_group_threads(void **state)
 
         fixture_init(&f[i], 4, 140000, threads[i]);
         set = create(&f[i], NULL);
-        assert_int_equal(hs_set_group(set, (enum hs_key[]){HS_KEY_SIZE, HS_KEY_STORED}, 2, NULL, &groups[i][0], NULL),
-                         HS_OK);
-        assert_int_equal(hs_set_group(set, (enum hs_key[]){HS_KEY_SIZE, HS_KEY_HEAP}, 2, NULL, &groups[i][1], NULL),
-                         HS_OK);
+        assert_int_equal(
+            hs_set_group(set, (enum hs_key[]){HS_KEY_SIZE, HS_KEY_STORED}, NULL, 2, NULL, &groups[i][0], NULL), HS_OK);
+        assert_int_equal(
+            hs_set_group(set, (enum hs_key[]){HS_KEY_SIZE, HS_KEY_HEAP}, NULL, 2, NULL, &groups[i][1], NULL), HS_OK);
         if (i == 2)
             assert_groups(&f[i], set, (enum hs_key[]){HS_KEY_STATE}, 1);
         hs_set_destroy(set);
@@ -445,7 +446,7 @@ static void test_refused(void **state)
                      HS_ERR_ARGUMENT);
     assert_null(set);
     hs_job_cancel(job);
-    assert_int_equal(hs_set_group(all, (enum hs_key[]){HS_KEY_SIZE}, 1, job, &groups, NULL), HS_ERR_CANCELLED);
+    assert_int_equal(hs_set_group(all, (enum hs_key[]){HS_KEY_SIZE}, NULL, 1, job, &groups, NULL), HS_ERR_CANCELLED);
     assert_null(groups);
     hs_set_destroy(all);
     hs_job_destroy(job);
@@ -481,9 +482,9 @@ static enum hs_status all_steps(const uint8_t *bytes, size_t size, uint64_t sums
     if (status == HS_OK)
         status = hs_set_combine(set, HS_SET_MINUS, busy, &both, err);
     if (status == HS_OK)
-        status = hs_set_group(busy, keys, 2, NULL, &groups, err);
+        status = hs_set_group(busy, keys, NULL, 2, NULL, &groups, err);
     if (status == HS_OK)
-        status = hs_set_group(set, keys, 1, NULL, &dense, err);
+        status = hs_set_group(set, keys, NULL, 1, NULL, &dense, err);
     if (status == HS_OK) {
         sums_ret[0] = hs_blocks_count(blocks);
         sums_ret[1] = hs_set_bytes(set);

@@ -204,7 +204,7 @@ function run.script(data_dir, common, script, line)
         end
         return sets
     end)
-    core.set_filter(function(text) return require "filter".try(text) end)
+    core.set_filter(function(text, expression) return require "filter".try(text, expression) end)
     local e = execute(context)
     if e == nil then return finish(context) end
     if e.bug then return complain_bug(context, e) end

@@ -68,7 +68,8 @@ struct hs_span {
     const uint8_t *bytes;
     uint64_t size;
 };
-/* The part [off, off + size) of a span; false (and nothing written) if it is not wholly inside. */
+/* The part [off, off + size) of a span; false (and nothing written) if it is not wholly inside; an
+ * empty span has no parts. */
 bool hs_span_part(struct hs_span span, uint64_t off, uint64_t size, struct hs_span *part_ret);
 /* Integers at an offset; false (and nothing written) past the end. */
 bool hs_span_u16(struct hs_span span, uint64_t off, uint16_t *value_ret);

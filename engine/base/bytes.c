@@ -13,9 +13,9 @@ uint64_t hs_load_uint(const void *bytes, unsigned size)
 
 bool hs_span_part(struct hs_span span, uint64_t off, uint64_t size, struct hs_span *part_ret)
 {
-    if (off > span.size || size > span.size - off)
+    if (!span.bytes || off > span.size || size > span.size - off)
         return false;
-    part_ret->bytes = span.bytes ? span.bytes + off : NULL;
+    part_ret->bytes = span.bytes + off;
     part_ret->size = size;
     return true;
 }

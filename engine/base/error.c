@@ -88,7 +88,7 @@ void hs_notes_add(struct hs_notes *notes, const char *format, ...)
         notes->dropped++;
         return;
     }
-    strcpy(copy, text);
+    memcpy(copy, text, strlen(text) + 1);
     notes->texts[notes->count++] = copy;
 }
 

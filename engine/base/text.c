@@ -124,9 +124,9 @@ void hs_text_add_escaped(struct hs_text *text, const void *bytes, size_t size, b
             continue;
         }
         add_bytes(text, b + plain, i - plain);
-        for (size_t end = i + (length ? length : 1); i < end; i++)
-            hs_text_add(text, "\\x%02x", b[i]);
-        plain = i;
+        plain = i + (length ? length : 1);
+        for (; i < plain; i++)
+            hs_text_add(text, "\\x%02x", (unsigned)b[i]);
     }
     add_bytes(text, b + plain, size - plain);
 }
@@ -160,7 +160,7 @@ static void add_utf16(struct hs_text *text, const uint8_t *bytes, size_t unit_co
     for (size_t i = 0; i < unit_count; i++) {
         uint32_t point = hs_load_u16(bytes + 2 * i);
         uint32_t low = i + 1 < unit_count ? hs_load_u16(bytes + 2 * (i + 1)) : 0;
-        char utf8[4];
+        char utf8[4] = {0};
 
         if ((point & 0xfc00) == 0xd800 && (low & 0xfc00) == 0xdc00) {
             point = 0x10000 + ((point & 0x3ff) << 10 | (low & 0x3ff));

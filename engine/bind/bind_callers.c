@@ -94,7 +94,7 @@ static hs_va export_end(const struct hs_dump *dump, hs_va va, hs_va end)
 
 void bind_callers_set(lua_State *lua, int owner_idx)
 {
-    struct bind_dump *owner = bind_check_dump(lua, owner_idx);
+    struct bind_dump *owner;
     struct ranges found = {NULL, 0};
     struct hs_error err = {0};
     size_t kept = 0;

@@ -21,7 +21,8 @@ static const void *module_object(lua_State *lua, int idx)
 static void push_module_end(lua_State *lua)
 {
     const struct hs_module *module = module_object(lua, 1);
-    lua_pushinteger(lua, (lua_Integer)(module->base + module->size));
+    hs_va end = module->base + module->size;
+    lua_pushinteger(lua, (lua_Integer)end);
 }
 
 static void push_module_version(lua_State *lua)

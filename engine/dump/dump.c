@@ -3,6 +3,7 @@
 
 #include <heapsift/heapsift.h>
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 const char *hs_version(void)
@@ -192,8 +193,7 @@ enum hs_status hs_dump_read(const struct hs_dump *dump, hs_va va, void *bytes_re
         *read_ret = held;
     if (held == size)
         return HS_OK;
-    return hs_fail(err, HS_ERR_UNMAPPED, HS_NO_OFF, va + held, "the dump holds no memory at %08llx",
-                   (unsigned long long)(va + held));
+    return hs_fail(err, HS_ERR_UNMAPPED, HS_NO_OFF, va + held, "the dump holds no memory at %08" PRIx64, va + held);
 }
 
 enum hs_status hs_dump_view(const struct hs_dump *dump, hs_va va, const void **bytes_ret, uint64_t *size_ret)

@@ -57,7 +57,7 @@ struct hs_heaps {
 
     struct hs_extent *extents;
     size_t extent_count, extent_capacity;
-    bool too_many; /* extents: some were left out */
+    bool too_many;                         /* extents: some were left out */
     struct hs_extent_place *extents_by_va; /* those that are not empty, in address order */
     size_t extents_by_va_count;
     uint64_t *lost; /* a heap: bytes whose headers or segment records cannot be used, known before the walk */

@@ -45,7 +45,7 @@ int host_temporary_add(const char *path)
     for (int slot = 0; slot < HOST_TEMPORARY_MAX; slot++) {
         if (atomic_load(&temporary[slot].used))
             continue;
-        strcpy(temporary[slot].path, path);
+        memcpy(temporary[slot].path, path, strlen(path) + 1);
         atomic_store(&temporary[slot].used, true);
         return slot;
     }

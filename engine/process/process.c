@@ -6,9 +6,9 @@
 #include <stdlib.h>
 
 #define PAGE 0x1000u
-#define PEB_SCAN_PAGES 0x40000u /* pages looked at for a PEB without TEBs: 1 GiB */
-#define HEAPS_MAX 4096u         /* NumberOfHeaps of a believable PEB */
-#define PARAMETER_MAX 32767u    /* units of a UNICODE_STRING */
+#define PEB_SCAN_PAGES 0x40000u            /* pages looked at for a PEB without TEBs: 1 GiB */
+#define HEAPS_MAX 4096u                    /* NumberOfHeaps of a believable PEB */
+#define PARAMETER_SIZE_MAX UINT64_C(65534) /* bytes of a UNICODE_STRING */
 
 /* gflags' names; meanings in own words */
 static const struct hs_global_flag global_flags[] = {
@@ -162,8 +162,8 @@ static const char *parameter_text(struct hs_process *process, hs_va va)
         !hs_layout_read(process->layout, process->space, va, HS_FIELD_UNICODE_STRING_BUFFER, &buffer) || size == 0 ||
         buffer == 0)
         return "";
-    if (size > 2 * PARAMETER_MAX)
-        size = 2 * PARAMETER_MAX;
+    if (size > PARAMETER_SIZE_MAX)
+        size = PARAMETER_SIZE_MAX;
     bytes = malloc(size);
     if (!bytes)
         return NULL;

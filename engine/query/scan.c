@@ -7,6 +7,7 @@
 
 #include "query/scan.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #define GRANULES_MAX (UINT64_C(1) << 24) /* bits of the first test */
@@ -73,6 +74,7 @@ static bool set_granules(struct look *look)
     size_t count = heaps->extents_by_va_count;
     const struct hs_extent *last = count ? &heaps->extents[heaps->extents_by_va[count - 1].idx] : NULL;
 
+    assert(!count || heaps->extents);
     look->low = count ? heaps->extents_by_va[0].va : 0;
     look->span = last ? last->va + last->size - look->low : 0;
     look->shift = 12;
@@ -396,10 +398,11 @@ static void look_deinit(struct look *look)
 
 static struct hs_scan *scan_new(uint32_t block_count)
 {
-    size_t words = (size_t)block_count / 64 + 1;
-    struct hs_scan *scan = calloc(1, sizeof *scan + HS_SOURCE_COUNT * HS_AIM_COUNT * words * sizeof(uint64_t));
+    const size_t maps = (size_t)HS_SOURCE_COUNT * HS_AIM_COUNT;
+    const size_t words = (size_t)block_count / 64 + 1;
+    struct hs_scan *scan = calloc(1, sizeof *scan + maps * words * sizeof(uint64_t));
 
-    for (size_t i = 0; scan && i < HS_SOURCE_COUNT * HS_AIM_COUNT; i++)
+    for (size_t i = 0; scan && i < maps; i++)
         scan->words[i / HS_AIM_COUNT][i % HS_AIM_COUNT] = scan->bits + i * words;
     return scan;
 }

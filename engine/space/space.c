@@ -1,6 +1,7 @@
 /* space.c - addresses to bytes over sorted ranges of mapped dump memory. */
 #include "space/space.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 enum hs_status hs_space_init(struct hs_space *space, const struct hs_range *ranges, size_t range_count,
@@ -34,8 +35,10 @@ void hs_space_deinit(struct hs_space *space)
 
 size_t hs_space_range_from(const struct hs_space *space, hs_va va)
 {
-    size_t idx =
-        hs_sorted_find(space->ranges, space->range_count, sizeof *space->ranges, offsetof(struct hs_range, va), va);
+    size_t idx;
+
+    assert(space->ranges || !space->range_count);
+    idx = hs_sorted_find(space->ranges, space->range_count, sizeof *space->ranges, offsetof(struct hs_range, va), va);
 
     if (idx == SIZE_MAX)
         return 0;
@@ -47,7 +50,7 @@ struct hs_span hs_space_view(const struct hs_space *space, hs_va va)
     size_t idx = hs_space_range_from(space, va);
     const struct hs_range *range;
 
-    if (idx == space->range_count || space->ranges[idx].va > va)
+    if (idx >= space->range_count || space->ranges[idx].va > va)
         return (struct hs_span){NULL, 0};
     range = &space->ranges[idx];
     return (struct hs_span){range->bytes + (va - range->va), range->size - (va - range->va)};
@@ -161,6 +164,7 @@ enum hs_status hs_space_find(const struct hs_space *space, const void *pattern, 
             continue;
         }
         view = hs_space_view(space, va);
+        assert(view.bytes); /* the range that holds va */
         if (view.size < size) {
             enum hs_status status = HS_NOT_FOUND;
 

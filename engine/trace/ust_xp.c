@@ -242,9 +242,9 @@ static enum hs_status count_entries(struct hs_traces *traces, struct hs_notes *n
     struct hs_traces_info *info = &traces->info;
     struct hs_error first = {0};
     struct hints hints = {0};
-    struct hs_trace trace;
+    struct hs_trace trace = {0};
     uint8_t buffer[FRAMES_SIZE];
-    const uint8_t *frames;
+    const uint8_t *frames = NULL;
 
     hs_job_start(job, info->count);
     for (uint32_t i = 1; i <= info->count; i++) {

@@ -50,9 +50,9 @@ enum hs_filter_code {
     HS_FILTER_FIELD,  /* push field `value`, an enum hs_block_field */
     HS_FILTER_READ,   /* pop an offset, push what stands there in the user bytes; value: bytes (1, 2, 4, 8), negative
                             for a signed integer */
-    HS_FILTER_ASCII,     /* pop an offset, push how many printable ASCII characters stand there in the user bytes before a
+    HS_FILTER_ASCII,  /* pop an offset, push how many printable ASCII characters stand there in the user bytes before a
                             0 byte or the end; 0 if any other byte comes first */
-    HS_FILTER_UTF16,     /* the same for UTF-16 units of the scripts in use, without surrogates and private characters */
+    HS_FILTER_UTF16,  /* the same for UTF-16 units of the scripts in use, without surrogates and private characters */
     HS_FILTER_NEGATE, /* -a */
     HS_FILTER_INVERT, /* every bit of a */
     HS_FILTER_ADD,    /* pop b, pop a, push a + b, modulo 2^64; so for the others */
@@ -68,7 +68,7 @@ enum hs_filter_code {
     HS_FILTER_EQUAL,
     HS_FILTER_LESS,
     HS_FILTER_LESS_EQUAL,
-    HS_FILTER_AMONG,     /* pop a, push whether it is one of the integers of text `value`: 8 bytes each, little-endian,
+    HS_FILTER_AMONG,   /* pop a, push whether it is one of the integers of text `value`: 8 bytes each, little-endian,
                             signed, ascending */
     HS_FILTER_BETWEEN, /* pop high, pop low, pop a, push low <= a <= high */
     HS_FILTER_NOT,     /* 1 if a is 0 or missing, else 0 */
@@ -218,7 +218,7 @@ enum hs_key {
     HS_KEY_TAG,             /* TagIndex */
     HS_KEY_FIRST_WORD,      /* the first 4 (x86) or 8 (x64) user bytes; HS_KEY_NONE if they cannot be read */
     HS_KEY_LABEL,           /* number of the label's type, see hs_label_type; HS_KEY_NONE without one */
-    HS_KEY_EXPRESSION, /* what a filter program leaves, see hs_set_group; HS_KEY_NONE if that is missing (or -1) */
+    HS_KEY_EXPRESSION,      /* what a filter program leaves, see hs_set_group; HS_KEY_NONE if that is missing (or -1) */
     HS_KEY_CANDIDATE_MODULE /* index of the module that the caller's frame of every candidate lies in; HS_KEY_SEVERAL
                                where candidates disagree; HS_KEY_NONE without candidates */
 };

@@ -21,7 +21,8 @@ local TEXT_MAX <const> = 64 * 1024
 filter.fields = {
     address = "ADDRESS", user = "USER", size = "SIZE", total = "TOTAL", flags = "FLAGS", state = "STATE",
     heap = "HEAP", segment = "SEGMENT", stored = "STORED", tag = "TAG", unused = "UNUSED",
-    previous = "PREVIOUS", settable = "SETTABLE", large = "LARGE", first_word = "FIRST_WORD", index = "ID", fill = "FILL",
+    previous = "PREVIOUS", settable = "SETTABLE", large = "LARGE", first_word = "FIRST_WORD",
+    index = "ID", fill = "FILL",
 }
 -- Fields that are compared with words: enum hs_block_state, enum hs_fill.
 filter.words = {

@@ -8,6 +8,7 @@ package.path = data_dir .. "/plugins/lib/?.lua;" .. package.path
 
 local ends = require "host.ends"
 local options = require "host.options"
+local reference = require "host.reference"
 local run = require "host.run"
 local scripts = require "host.scripts"
 local words = require "host.words"
@@ -20,7 +21,8 @@ local USAGE <const> = [[
 Usage: heapsift run NAME|FILE.lua INPUT [ARG...] [options]
        heapsift NAME INPUT [ARG...] [options]      the same for a bundled script
        heapsift list                               the bundled scripts
-       heapsift help [NAME|FILE.lua]               what a script does and takes
+       heapsift help [NAME|FILE.lua]               what a script does and takes; or a name of the Lua surface, such
+                                                   as dump:blocks, set, block
        heapsift version
 
 Every script knows --help and --json. Addresses and trace indexes are hex with or without 0x (0n for decimal), numbers
@@ -42,11 +44,24 @@ local function list(common)
     return 0
 end
 
+-- A script's help, or else that of a function, method or object of the Lua surface.
 local function help_of(common, word)
+    if not word:find "[/\\]" and not word:find "%.lua$" and not scripts.bundled(data_dir, word) then
+        local text, names = reference.help(data_dir, word)
+        if text then
+            core.write(text)
+            return 0
+        end
+        for _, name in ipairs(scripts.names(data_dir)) do names[#names + 1] = name end
+        ends.fail("usage", ("neither a script nor a name of the Lua surface%s; see heapsift list"):format(
+            words.hint(word, names)), word)
+    end
     local script = scripts.find(data_dir, word)
     local text, wrong = run.help(data_dir, common, script)
     if not text then ends.fail("failed", wrong, false) end
     core.write(text)
+    local object = not script.file and reference.help(data_dir, word, true)
+    if object then core.write(("\nThe Lua object of that name: %s"):format(object)) end
     return 0
 end
 

@@ -23,8 +23,12 @@ struct instruction {
     int64_t off, value;
     const struct hs_stored_bits *bits; /* candidate codes */
     const uint8_t *labels;             /* label code: a byte a label number */
-    const struct hs_filter_text *text; /* contains */
+    const struct hs_filter_text *text; /* contains, among */
+    const uint64_t *map;               /* among: a bit an integer from `off` on, `value` of them; NULL: by halves */
 };
+
+/* Lists whose integers lie that close together are looked up in a bitmap. */
+#define MAP_BITS_MAX (1 << 18)
 
 struct hs_filter {
     const struct hs_dump *dump;
@@ -180,6 +184,37 @@ static enum hs_status find_candidates(struct hs_filter *filter, struct hs_dump *
                                instruction->code == HS_FILTER_CANDIDATE_SYMBOL, job, bits, err);
 }
 
+/* Gives a list its bitmap if that is worth it. */
+static enum hs_status map_list(struct hs_filter *filter, struct instruction *instruction, struct hs_error *err)
+{
+    const struct hs_filter_text *list = instruction->text;
+    int64_t low = INT64_MAX, high = INT64_MIN;
+    uint64_t span;
+    uint64_t *map;
+
+    for (size_t i = 0; i + 8 <= list->size; i += 8) {
+        int64_t number = (int64_t)hs_load_u64(list->bytes + i);
+
+        low = number < low ? number : low;
+        high = number > high ? number : high;
+    }
+    span = low <= high ? (uint64_t)high - (uint64_t)low : UINT64_MAX;
+    if (span >= MAP_BITS_MAX)
+        return HS_OK;
+    map = hs_arena_alloc(&filter->arena, span / 64 + 1, sizeof *map);
+    if (!map)
+        return hs_fail_memory(err, "a filter");
+    for (size_t i = 0; i + 8 <= list->size; i += 8) {
+        uint64_t bit = hs_load_u64(list->bytes + i) - (uint64_t)low;
+
+        map[bit / 64] |= UINT64_C(1) << (bit % 64);
+    }
+    instruction->off = low;
+    instruction->value = (int64_t)span + 1;
+    instruction->map = map;
+    return HS_OK;
+}
+
 static enum hs_status copy_texts(struct hs_filter *filter, const struct hs_filter_text *texts, size_t text_count,
                                  struct hs_error *err)
 {
@@ -257,6 +292,8 @@ static enum hs_status copy_code(struct hs_filter *filter, struct hs_dump *dump, 
         instruction->value = ops[i].value;
         if (ops[i].code == HS_FILTER_CONTAINS || ops[i].code == HS_FILTER_AMONG)
             instruction->text = &filter->texts[ops[i].value];
+        if (ops[i].code == HS_FILTER_AMONG)
+            status = map_list(filter, instruction, err);
         else if (ops[i].code == HS_FILTER_CANDIDATE_MODULE || ops[i].code == HS_FILTER_CANDIDATE_SYMBOL ||
                  ops[i].code == HS_FILTER_CANDIDATE_INDEX)
             status = find_candidates(filter, dump, instruction, job, err);
@@ -394,10 +431,16 @@ static struct value text_run(const struct hs_set_cursor *cursor, int64_t off, un
     return present(count);
 }
 
-static bool is_among(int64_t number, const struct hs_filter_text *sorted)
+static bool is_among(int64_t number, const struct instruction *at)
 {
+    const struct hs_filter_text *sorted = at->text;
     size_t low = 0, high = sorted->size / 8;
 
+    if (at->map) {
+        uint64_t bit = (uint64_t)number - (uint64_t)at->off;
+
+        return bit < (uint64_t)at->value && (at->map[bit / 64] >> (bit % 64) & 1);
+    }
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         int64_t found = (int64_t)hs_load_u64(sorted->bytes + middle * 8);
@@ -559,7 +602,7 @@ static struct value run(const struct hs_filter *filter, const struct hs_set_curs
         case HS_FILTER_UTF16:
             top[-1] = top[-1].missing ? missing : text_run(cursor, top[-1].number, at->code == HS_FILTER_ASCII ? 1 : 2);
             break;
-        case HS_FILTER_AMONG: top[-1] = present(!top[-1].missing && is_among(top[-1].number, at->text)); break;
+        case HS_FILTER_AMONG: top[-1] = present(!top[-1].missing && is_among(top[-1].number, at)); break;
         case HS_FILTER_NEGATE: top[-1].number = (int64_t)(0 - (uint64_t)top[-1].number); break;
         case HS_FILTER_INVERT: top[-1].number = ~top[-1].number; break;
         case HS_FILTER_ADD:

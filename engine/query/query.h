@@ -28,12 +28,32 @@ struct hs_set_cursor {
     const uint64_t *words; /* NULL: by states */
     unsigned states;
     uint32_t to;
+    struct hs_block_cursor ahead; /* some blocks further on: what it finds is fetched into the cache */
 };
+#define HS_SET_AHEAD 16
 
 void hs_set_cursor_init(struct hs_set_cursor *cursor, const struct hs_set *set, uint32_t from, uint32_t to);
 
+/* Blocks of a thin set lie too far apart for the processor to guess where the next one is. */
+static inline void hs_set_cursor_fetch(struct hs_set_cursor *cursor)
+{
+    struct hs_block_cursor *ahead = &cursor->ahead;
+
+    while (ahead->next_id < cursor->to && hs_block_cursor_next(ahead)) {
+        if (!(cursor->words[ahead->id / 64] >> (ahead->id % 64) & 1))
+            continue;
+        if (ahead->extent->kind == HS_EXTENT_RUN) {
+            __builtin_prefetch(ahead->extent->bytes + ahead->off);
+            __builtin_prefetch(ahead->extent->bytes + ahead->off + 24);
+        }
+        return;
+    }
+}
+
 static inline bool hs_set_cursor_next(struct hs_set_cursor *cursor)
 {
+    if (cursor->words)
+        hs_set_cursor_fetch(cursor);
     while (cursor->block.next_id < cursor->to && hs_block_cursor_next(&cursor->block)) {
         uint32_t id = cursor->block.id;
 

@@ -54,7 +54,7 @@ if traces and stored then
 end
 local verdict = block.state == "busy" and firstword.judge(dump, block) or nil
 -- Busy blocks of the whole process that carry the same stored index.
-local sharing = stored and stored ~= 0 and (pick.blocks(dump, { state = "busy", stored = stored }):totals())
+local sharing = stored and stored ~= 0 and pick.blocks(dump, { state = "busy", stored = stored }):count()
 
 if args.json then
     local found = {}

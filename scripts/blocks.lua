@@ -13,7 +13,9 @@ heapsift.script {
 Without --state only busy blocks are listed, in the order of the heaps and of addresses. Numbers in the rows
 are hexadecimal; Size and Prev count units, UserSize bytes.
 --by counts the blocks instead, by up to four keys joined with commas: size, size_class, heap, state, stored,
-total, flags, tag, first_word.]],
+total, flags, tag, first_word, candidate_module (module of the caller, where all candidates agree), type (label).
+FILTER is a condition on the fields and bytes of a block, see docs/filters.md; in quotes, because of the shell.]],
+    args = { { name = "filter", type = "string", optional = true, doc = "only blocks that this is true for" } },
     options = {
         size = { type = "string", doc = "size in hex (f8), or a range of sizes (40-7f)" },
         heap = { type = "address", doc = "only this heap: its address, or its place in `heaps`, from 1" },
@@ -25,7 +27,7 @@ total, flags, tag, first_word.]],
     },
     examples = {
         "heapsift run blocks outlook.dmp --size f8 --heap 36f0000",
-        "heapsift run blocks outlook.dmp --size f8 --by stored,heap",
+        "heapsift run blocks outlook.dmp 'size == 0xf8 and u32(0) == 0x10000001' --by stored,size,heap",
         "heapsift run blocks outlook.dmp --size 10000-ffffffff --state free",
     },
     json = "heapsift.blocks/1",
@@ -37,7 +39,7 @@ local keys = require "keys"
 local entry = require "entry"
 local firstword = require "firstword"
 
-local wanted = { state = args.state, stored = args.stored }
+local wanted = { state = args.state, stored = args.stored, filter = args.filter }
 if args.heap then
     wanted.heap = pick.heap(dump, args.heap)
 else
@@ -47,7 +49,7 @@ if args.size then
     wanted.low, wanted.high = pick.size_range("size", args.size)
 end
 local chosen = pick.blocks(dump, wanted)
-local count, bytes = chosen:totals()
+local count, bytes = chosen:count(), chosen:bytes()
 
 local function footer()
     text.say("%s, %s bytes (%s)", text.plural(count, "block"), text.count(bytes), text.size(bytes))

@@ -18,7 +18,7 @@ Numbers in the rows are hexadecimal.
 --grp as in the debugger: S by total size, B by number of blocks, A by the size of one block.
 --by groups by something else, or by up to four things joined with commas: size, size_class (smallest power of
 two that holds the size), heap, state, stored (stored trace index), total (size with header), flags, tag,
-first_word.]],
+first_word, candidate_module (module of the caller, where all candidates agree), type (label).]],
     options = {
         heap = { type = "address", doc = "only this heap: its address, or its place in `heaps`, from 1" },
         per_heap = { type = "flag", doc = "one list for each heap" },
@@ -28,6 +28,7 @@ first_word.]],
         state = { type = "choice", choices = { "busy", "free", "lookaside", "internal" }, default = "busy",
                   doc = "blocks in this state" },
         top = { type = "integer", default = 20, min = 0, doc = "rows to print, 0 for all" },
+        where = { type = "string", doc = "only blocks that this filter is true for (docs/filters.md)" },
     },
     examples = {
         "heapsift run stat outlook.dmp --heap 36f0000",
@@ -55,11 +56,11 @@ local function unread_bytes(heaps)
 end
 
 local function choose(heap)
-    return pick.blocks(dump, { heap = heap, state = args.state })
+    return pick.blocks(dump, { heap = heap, state = args.state, filter = args.where })
 end
 
 local function json_list(chosen, heaps)
-    local groups, count, bytes = keys.groups(chosen, names, args.grp), chosen:totals()
+    local groups, count, bytes = keys.groups(chosen, names, args.grp), chosen:count(), chosen:bytes()
     return {
         groups = keys.json(dump, names, groups, args.top, bytes), group_count = #groups, blocks = count,
         bytes = bytes, unread = (unread_bytes(heaps)),
@@ -67,7 +68,7 @@ local function json_list(chosen, heaps)
 end
 
 local function print_list(title, chosen, heaps)
-    local groups, count, bytes = keys.groups(chosen, names, args.grp), chosen:totals()
+    local groups, count, bytes = keys.groups(chosen, names, args.grp), chosen:count(), chosen:bytes()
     print(" " .. title)
     text.say("group-by: %s max-display: %d", GROUP_BY[args.grp], args.top == 0 and #groups or args.top)
     local shown = keys.print(dump, names, groups, args.top, bytes, "total " .. args.state .. " bytes")

@@ -158,7 +158,9 @@ end
 local function field_names()
     local pattern = P(false)
     local sorted = {}
-    for name in pairs(filter.fields) do sorted[#sorted + 1] = name end
+    for name in pairs(filter.fields) do
+        if not filter.words[name] then sorted[#sorted + 1] = name end
+    end
     table.sort(sorted, function(a, b) return #a > #b or #a == #b and a < b end)
     for _, name in ipairs(sorted) do pattern = pattern + P(name) * -word_char end
     return expect(C(pattern), "a value") * space

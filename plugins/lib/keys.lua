@@ -9,7 +9,7 @@ local keys = {}
 -- "text".
 local KINDS <const> = {
     size = "bytes", size_class = "bytes", total = "bytes", heap = "address", first_word = "address",
-    stored = "hex", flags = "hex", tag = "hex", state = "text",
+    stored = "hex", flags = "hex", tag = "hex", state = "text", type = "text", candidate_module = "text",
 }
 
 local KEYS_MAX <const> = 4
@@ -41,10 +41,13 @@ local ORDERS <const> = {
     A = function(row) return row.count > 0 and row.bytes // row.count or 0 end,
 }
 
--- The groups of chosen blocks (see pick). Order "S": most bytes first; "B": most blocks first; "A": smallest
+-- The groups of a set, as an array. Order "S": most bytes first; "B": most blocks first; "A": smallest
 -- blocks first.
-function keys.groups(chosen, names, order)
-    local rows = chosen:groups(names)
+function keys.groups(set, names, order)
+    local rows = {}
+    for row in set:group(table.unpack(names)) do
+        rows[#rows + 1] = row
+    end
     if ORDERS[order] then
         pick.sort(rows, ORDERS[order])
     end

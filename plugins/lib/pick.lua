@@ -1,5 +1,6 @@
--- pick: what options such as --heap, --size and --stored choose. One meaning for every script.
+-- pick: what options such as --heap, --size, --stored and a filter choose. One meaning for every script.
 
+local filter = require "filter"
 local text = require "text"
 
 local pick = {}
@@ -77,88 +78,27 @@ function pick.read_heaps(dump)
     return heaps
 end
 
--- Whether a row of groups, or a block, has what was asked for.
-local function fits(wanted, size, stored)
-    return (not wanted.low or size >= wanted.low and size <= wanted.high)
-        and (not wanted.stored or stored == wanted.stored)
-end
-
-local Chosen <const> = {}
-Chosen.__index = Chosen
-
--- The blocks that a user chose. `wanted`: heap, state ("all" or nil: every one), low and high (sizes),
--- stored; each may be left out. Nothing here touches every block in Lua but `each`, and that only as far as
--- its caller goes.
+-- The set of blocks that a user chose. `wanted`: heap, state ("all" or nil: every one), low and high (sizes), stored,
+-- filter (a filter text of the user's own); each may be left out. A bad filter text ends the script.
 function pick.blocks(dump, wanted)
+    local conditions = {}
+    if wanted.low then
+        conditions[#conditions + 1] = string.format("size in %d..%d", wanted.low, wanted.high)
+    end
+    if wanted.stored then
+        conditions[#conditions + 1] = string.format("stored == %d", wanted.stored)
+    end
+    if wanted.filter then
+        local program, message = filter.try(wanted.filter)
+        if not program then
+            text.fail("usage", "%s", message)
+        end
+        conditions[#conditions + 1] = "(" .. wanted.filter .. ")"
+    end
+    -- States alone need no look at any block: the walk has counted them.
     local options = { state = wanted.state ~= "all" and wanted.state or nil }
     local set = wanted.heap and wanted.heap:blocks(options) or dump:blocks(options)
-    return setmetatable({ set = set, wanted = wanted }, Chosen)
-end
-
--- Groups by `names` as an array of rows, most bytes first. What a set cannot filter is made one more key, and
--- the rows that fit are added up.
-function Chosen:groups(names)
-    local wanted, keys, given = self.wanted, { table.unpack(names) }, {}
-    for _, name in ipairs(names) do
-        given[name] = true
-    end
-    if wanted.low and not given.size then
-        keys[#keys + 1] = "size"
-    end
-    if wanted.stored and not given.stored then
-        keys[#keys + 1] = "stored"
-    end
-    local rows, at = {}, {}
-    for row in self.set:group(table.unpack(keys)) do
-        if fits(wanted, row.size, row.stored) then
-            local parts = {}
-            for i, name in ipairs(names) do
-                parts[i] = tostring(row[name])
-            end
-            local id = table.concat(parts, ",")
-            local sum = at[id]
-            if sum then
-                sum.count, sum.bytes = sum.count + row.count, sum.bytes + row.bytes
-            else
-                at[id], rows[#rows + 1] = row, row
-            end
-        end
-    end
-    if #keys > #names then
-        pick.sort(rows, function(row) return -row.bytes end)
-    end
-    return rows
-end
-
--- How many blocks, and their bytes.
-function Chosen:totals()
-    local wanted = self.wanted
-    if not wanted.low and not wanted.stored then
-        return self.set:count(), self.set:bytes()
-    elseif not wanted.low then -- one row at most: no need to look at those behind it
-        for row in self.set:group("stored") do
-            if row.stored == wanted.stored then
-                return row.count, row.bytes
-            end
-        end
-        return 0, 0
-    end
-    local count, bytes = 0, 0
-    for _, row in ipairs(self:groups { "state" }) do
-        count, bytes = count + row.count, bytes + row.bytes
-    end
-    return count, bytes
-end
-
--- Iterator of the blocks in the order of the heaps and of addresses.
-function Chosen:each()
-    local wanted, next_block, set, block = self.wanted, self.set:each()
-    return function()
-        repeat
-            block = next_block(set, block)
-        until not block or fits(wanted, block.size, wanted.stored and block.stored_index)
-        return block
-    end
+    return #conditions > 0 and set:where(table.concat(conditions, " and ")) or set
 end
 
 -- Sorts rows by a value, lowest first; equal ones keep their order.

@@ -117,9 +117,16 @@ end
 local function learn_more(context, buffers, known)
     local is_known, counts, followed = {}, {}, 0
     for _, word in ipairs(known) do is_known[word] = true end
-    for _, block in ipairs(buffers:where(("ptr(%d) ~= 0"):format(context.width)):sample(LINKS)) do
+    local linked = buffers:sample(8 * LINKS)
+    if buffers:count() > #linked then
+        -- Many buffers may have no link at all; then those that have one are looked for.
+        local few = 0
+        for _, block in ipairs(linked) do few = few + (block:ptr(context.width) ~= 0 and 1 or 0) end
+        if few < LINKS then linked = buffers:where(("ptr(%d) ~= 0"):format(context.width)):sample(LINKS) end
+    end
+    for _, block in ipairs(linked) do
         local link = block:ptr(context.width)
-        local target = link and context.dump:block(link)
+        local target = link and link ~= 0 and context.dump:block(link)
         if target and target.user == link and target.state == "busy" then
             local word = target:u32(0)
             followed = followed + 1
@@ -329,8 +336,7 @@ local function recognise(dump, set)
     if #facts.more_flags > 0 then
         -- Where small numbers could be taken for flags, each link must be sound; what was learned says so else.
         local rare = facts.more_flags[1] >= 0x10000
-        set:where(("%s and size >= %d%s"):format(words_text(facts.more_flags), context.header,
-            rare and "" or " and " .. sound_link(context)))
+        set:where(words_text(facts.more_flags) .. (rare and "" or " and " .. sound_link(context)))
             :label("mapi.more", 0.95, "flags of a linked MAPI buffer")
     end
     facts.signatures = find_arrays(context, buffers)

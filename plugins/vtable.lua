@@ -38,15 +38,16 @@ local function list_text(values)
     return "ptr(0) in {" .. table.concat(texts, ",") .. "}"
 end
 
--- The hint that a debugger gives for a first word in an image, and why it is none: plain data, but for types(): what
+-- The hint that a debugger gives for a first word in an image, and why it is none. lines(): sentences; types(): what
 -- the blocks are instead, as rows { type, count, bytes }, from the labels there are when it is called.
 local function false_hint(dump, set, row, verdict)
     local hint = {
         value = row.word, module = verdict.module.name, base = verdict.module.base,
         end_address = verdict.module.end_address, section = verdict.section, why = verdict.why,
-        debugger = firstword.hint(dump, verdict), lines = firstword.lines(dump, verdict),
+        debugger = firstword.hint(dump, verdict),
         blocks = row.count, bytes = row.bytes, where = ("ptr(0) == 0x%x"):format(row.word),
     }
+    function hint.lines() return firstword.lines(dump, verdict) end
     function hint.types()
         local rows = {}
         for each in set:where(hint.where):group "type" do rows[#rows + 1] = each end
@@ -61,7 +62,7 @@ local function recognise(dump, set)
     local facts = { classes = {}, hints = {} }
     local filter = image_filters(dump)
     if not filter then return facts end
-    local inside = set:where(("size >= %d and %s"):format(dump.pointer_size, filter))
+    local inside = set:where(filter)
     local judge, sure, likely, looked = firstword.judge_of(dump), {}, {}, 0
     for row in inside:group "word = ptr(0)" do
         looked = looked + 1

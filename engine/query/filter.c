@@ -274,6 +274,26 @@ static void fuse(struct instruction *code, size_t count)
     }
 }
 
+/* Makes jumps go where they end up: one that leads to another jump is decided there by the same value. The others stay. */
+static void thread_jumps(struct instruction *code, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        int jump = code[i].code;
+        size_t target = (size_t)code[i].value;
+
+        if (jump != HS_FILTER_JUMP_IF && jump != HS_FILTER_JUMP_UNLESS)
+            continue;
+        while (target < count && code[target].code == jump)
+            target = (size_t)code[target].value;
+        code[i].field = 0;
+        if (target < count && (code[target].code == HS_FILTER_JUMP_IF || code[target].code == HS_FILTER_JUMP_UNLESS)) {
+            target++;
+            code[i].field = 1; /* it would not be taken there, and take its value off */
+        }
+        code[i].value = (int64_t)target;
+    }
+}
+
 /* The instructions, with everything looked up that does not depend on the block. */
 static enum hs_status copy_code(struct hs_filter *filter, struct hs_dump *dump, const struct hs_blocks *blocks,
                                 const struct hs_filter_op *ops, size_t op_count, struct hs_job *job,
@@ -303,8 +323,10 @@ static enum hs_status copy_code(struct hs_filter *filter, struct hs_dump *dump, 
                  !(instruction->labels = match_labels(filter, blocks, &filter->texts[ops[i].value])))
             status = hs_fail_memory(err, "a filter");
     }
-    if (status == HS_OK)
+    if (status == HS_OK) {
         fuse(filter->code, op_count);
+        thread_jumps(filter->code, op_count);
+    }
     return status;
 }
 
@@ -579,23 +601,38 @@ static struct value run(const struct hs_filter *filter, const struct hs_set_curs
 
     for (size_t i = 0; i < filter->count; i++) {
         const struct instruction *at = &filter->code[i];
+        bool truth;
 
         switch (at->code) {
         case HS_FILTER_PUSH: *top++ = present((uint64_t)at->value); break;
         case HS_FILTER_FIELD: *top++ = field_of(cursor, (int)at->value); break;
         case RUN_FIELD_EQUAL:
             value = at->field == HS_BLOCK_FIELD_SIZE ? present(cursor->brief.size) : field_of(cursor, at->field);
-            *top++ = present(!value.missing && value.number == at->value);
+            truth = !value.missing && value.number == at->value;
             i += 2;
-            break;
+            goto decide;
         case RUN_READ:
             *top++ = read_user(cursor, at->off, at->field);
             i += 1;
             break;
         case RUN_READ_EQUAL:
             value = read_user(cursor, at->off, at->field);
-            *top++ = present(!value.missing && value.number == at->value);
+            truth = !value.missing && value.number == at->value;
             i += 3;
+        decide: /* mostly a jump comes next */
+            for (; i + 1 < filter->count && filter->code[i + 1].code == HS_FILTER_NOT; i++)
+                truth = !truth;
+            at = &filter->code[i + 1];
+            if (i + 1 == filter->count || (at->code != HS_FILTER_JUMP_IF && at->code != HS_FILTER_JUMP_UNLESS)) {
+                *top++ = present(truth);
+                break;
+            }
+            i++;
+            if (truth != (at->code == HS_FILTER_JUMP_IF))
+                break;
+            if (!at->field)
+                *top++ = present(truth);
+            i = (size_t)at->value - 1;
             break;
         case HS_FILTER_READ: top[-1] = top[-1].missing ? missing : read_user(cursor, top[-1].number, at->value); break;
         case HS_FILTER_ASCII:
@@ -629,10 +666,12 @@ static struct value run(const struct hs_filter *filter, const struct hs_set_curs
         case HS_FILTER_NOT: top[-1] = present(!is_true(top[-1])); break;
         case HS_FILTER_JUMP_IF:
         case HS_FILTER_JUMP_UNLESS:
-            if (is_true(top[-1]) == (at->code == HS_FILTER_JUMP_IF))
+            if (is_true(top[-1]) == (at->code == HS_FILTER_JUMP_IF)) {
                 i = (size_t)at->value - 1;
-            else
+                top -= at->field;
+            } else {
                 top--;
+            }
             break;
         case HS_FILTER_CONTAINS: *top++ = present(contains(cursor, at->text)); break;
         case HS_FILTER_CANDIDATE_MODULE:

@@ -69,6 +69,17 @@ describe("the recognisers", function()
     end
 end)
 
+describe("thin sets", function()
+    it("are gone through as thick ones are", function()
+        for _, words in ipairs { { "--tiny" }, { "--scale", "0.02" }, { "--arch", "x64", "--scale", "0.02" } } do
+            program.output { "run", "sample", folder .. "/sample.dmp", table.unpack(words) }
+            local out = program.output { "run", program.root .. "/tests/lua/scripts/thin_sets.lua",
+                folder .. "/sample.dmp" }
+            assert.truthy(out:find "busy\t%d+\nfree\t%d+\ninternal\t%d+\n", out)
+        end
+    end)
+end)
+
 -- ---- MAPI memory that the sample does not have ----
 
 local TAGS <const> = { 0x0fff0102, 0x001a001e, 0x30070040, 0x300b0102, 0x0037001f, 0x0037001e, 0x003d001f, 0x003d001e,

@@ -221,7 +221,7 @@ function plugins.recognise(found, dump)
         if plugin.kind == "recogniser" then
             local yes, message = applies(plugin, dump)
             if yes then
-                busy = busy or dump:blocks "state == busy"
+                busy = busy or dump:blocks { state = "busy" }
                 core.set_label_source(plugin.name)
                 local ok, result = protected(plugin, plugin.recognise, dump, busy)
                 core.set_label_source(nil)

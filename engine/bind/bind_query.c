@@ -166,8 +166,10 @@ static int set_where(lua_State *lua)
 static int set_label(lua_State *lua)
 {
     const struct hs_set *set = set_get(lua, 1);
+    lua_settop(lua, 5);
+    lua_getfield(lua, LUA_REGISTRYINDEX, HS_BIND_LABEL_SOURCE);
     struct hs_label label = {luaL_checkstring(lua, 2), luaL_checknumber(lua, 3), luaL_optstring(lua, 4, ""),
-                             luaL_optstring(lua, 5, "")};
+                             luaL_optstring(lua, 5, lua_isstring(lua, 6) ? lua_tostring(lua, 6) : "")};
     struct hs_error err = {0};
     luaL_argcheck(lua, label.confidence >= 0 && label.confidence <= 1, 3, "a confidence from 0 to 1 expected");
     enum hs_status status = hs_set_label(set, &label, &err);

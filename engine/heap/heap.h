@@ -164,6 +164,34 @@ static inline bool hs_block_cursor_next(struct hs_block_cursor *cursor)
     return true;
 }
 
+#define HS_SKIP_MAX 256 /* blocks that are skipped step by step rather than looked up */
+
+/* Makes `id` the cursor's next block; it is not before the present one. */
+static inline void hs_block_cursor_skip(struct hs_block_cursor *cursor, uint32_t id)
+{
+    const struct hs_extent *extent = cursor->extent;
+    uint32_t left = id - cursor->next_id;
+
+    if (left == 0)
+        return;
+    if (!extent || id >= extent->first_id + extent->count || left > HS_SKIP_MAX) {
+        hs_block_cursor_init(cursor, cursor->blocks, id);
+        return;
+    }
+    cursor->next_id = id;
+    while (extent->kind == HS_EXTENT_RUN && left > 0) {
+        uint32_t here = hs_popcount(cursor->bits);
+
+        if (here > left) {
+            for (; left > 0; left--)
+                cursor->bits &= cursor->bits - 1;
+        } else {
+            left -= here; /* `id` is still to come, so there are more words */
+            cursor->bits = extent->starts[++cursor->word];
+        }
+    }
+}
+
 /* State and sizes of the block at `off` in `extent`. */
 void hs_block_brief_special(const struct hs_heaps *heaps, const struct hs_extent *extent, uint64_t off,
                             struct hs_brief *brief_ret);

@@ -247,6 +247,14 @@ static int core_set_filter(lua_State *lua)
     return 0;
 }
 
+/* core.set_label_source(text or nil): see HS_BIND_LABEL_SOURCE */
+static int core_set_label_source(lua_State *lua)
+{
+    lua_settop(lua, 1);
+    lua_setfield(lua, LUA_REGISTRYINDEX, HS_BIND_LABEL_SOURCE);
+    return 0;
+}
+
 /* core.set_ends(fail, stop): see HOST_FAIL and HOST_STOP */
 static int core_set_ends(lua_State *lua)
 {
@@ -313,6 +321,7 @@ void host_core_push(lua_State *lua)
         {"set_text_to_stderr", core_set_text_to_stderr},
         {"set_callers", core_set_callers},
         {"set_filter", core_set_filter},
+        {"set_label_source", core_set_label_source},
         {"set_ends", core_set_ends},
         {"incomplete", core_incomplete},
         {"surface", core_surface},

@@ -23,8 +23,12 @@ struct instruction {
     int64_t off, value;
     const struct hs_stored_bits *bits; /* candidate codes */
     const uint8_t *labels;             /* label code: a byte a label number */
-    const struct hs_filter_text *text; /* contains */
+    const struct hs_filter_text *text; /* contains, among */
+    const uint64_t *map;               /* among: a bit an integer from `off` on, `value` of them; NULL: by halves */
 };
+
+/* Lists whose integers lie that close together are looked up in a bitmap. */
+#define MAP_BITS_MAX (1 << 18)
 
 struct hs_filter {
     const struct hs_dump *dump;
@@ -180,6 +184,37 @@ static enum hs_status find_candidates(struct hs_filter *filter, struct hs_dump *
                                instruction->code == HS_FILTER_CANDIDATE_SYMBOL, job, bits, err);
 }
 
+/* Gives a list its bitmap if that is worth it. */
+static enum hs_status map_list(struct hs_filter *filter, struct instruction *instruction, struct hs_error *err)
+{
+    const struct hs_filter_text *list = instruction->text;
+    int64_t low = INT64_MAX, high = INT64_MIN;
+    uint64_t span;
+    uint64_t *map;
+
+    for (size_t i = 0; i + 8 <= list->size; i += 8) {
+        int64_t number = (int64_t)hs_load_u64(list->bytes + i);
+
+        low = number < low ? number : low;
+        high = number > high ? number : high;
+    }
+    span = low <= high ? (uint64_t)high - (uint64_t)low : UINT64_MAX;
+    if (span >= MAP_BITS_MAX)
+        return HS_OK;
+    map = hs_arena_alloc(&filter->arena, span / 64 + 1, sizeof *map);
+    if (!map)
+        return hs_fail_memory(err, "a filter");
+    for (size_t i = 0; i + 8 <= list->size; i += 8) {
+        uint64_t bit = hs_load_u64(list->bytes + i) - (uint64_t)low;
+
+        map[bit / 64] |= UINT64_C(1) << (bit % 64);
+    }
+    instruction->off = low;
+    instruction->value = (int64_t)span + 1;
+    instruction->map = map;
+    return HS_OK;
+}
+
 static enum hs_status copy_texts(struct hs_filter *filter, const struct hs_filter_text *texts, size_t text_count,
                                  struct hs_error *err)
 {
@@ -239,6 +274,26 @@ static void fuse(struct instruction *code, size_t count)
     }
 }
 
+/* Makes jumps go where they end up: one that leads to another jump is decided there by the same value. The others stay. */
+static void thread_jumps(struct instruction *code, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        int jump = code[i].code;
+        size_t target = (size_t)code[i].value;
+
+        if (jump != HS_FILTER_JUMP_IF && jump != HS_FILTER_JUMP_UNLESS)
+            continue;
+        while (target < count && code[target].code == jump)
+            target = (size_t)code[target].value;
+        code[i].field = 0;
+        if (target < count && (code[target].code == HS_FILTER_JUMP_IF || code[target].code == HS_FILTER_JUMP_UNLESS)) {
+            target++;
+            code[i].field = 1; /* it would not be taken there, and take its value off */
+        }
+        code[i].value = (int64_t)target;
+    }
+}
+
 /* The instructions, with everything looked up that does not depend on the block. */
 static enum hs_status copy_code(struct hs_filter *filter, struct hs_dump *dump, const struct hs_blocks *blocks,
                                 const struct hs_filter_op *ops, size_t op_count, struct hs_job *job,
@@ -257,6 +312,8 @@ static enum hs_status copy_code(struct hs_filter *filter, struct hs_dump *dump, 
         instruction->value = ops[i].value;
         if (ops[i].code == HS_FILTER_CONTAINS || ops[i].code == HS_FILTER_AMONG)
             instruction->text = &filter->texts[ops[i].value];
+        if (ops[i].code == HS_FILTER_AMONG)
+            status = map_list(filter, instruction, err);
         else if (ops[i].code == HS_FILTER_CANDIDATE_MODULE || ops[i].code == HS_FILTER_CANDIDATE_SYMBOL ||
                  ops[i].code == HS_FILTER_CANDIDATE_INDEX)
             status = find_candidates(filter, dump, instruction, job, err);
@@ -266,8 +323,10 @@ static enum hs_status copy_code(struct hs_filter *filter, struct hs_dump *dump, 
                  !(instruction->labels = match_labels(filter, blocks, &filter->texts[ops[i].value])))
             status = hs_fail_memory(err, "a filter");
     }
-    if (status == HS_OK)
+    if (status == HS_OK) {
         fuse(filter->code, op_count);
+        thread_jumps(filter->code, op_count);
+    }
     return status;
 }
 
@@ -394,10 +453,16 @@ static struct value text_run(const struct hs_set_cursor *cursor, int64_t off, un
     return present(count);
 }
 
-static bool is_among(int64_t number, const struct hs_filter_text *sorted)
+static bool is_among(int64_t number, const struct instruction *at)
 {
+    const struct hs_filter_text *sorted = at->text;
     size_t low = 0, high = sorted->size / 8;
 
+    if (at->map) {
+        uint64_t bit = (uint64_t)number - (uint64_t)at->off;
+
+        return bit < (uint64_t)at->value && (at->map[bit / 64] >> (bit % 64) & 1);
+    }
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         int64_t found = (int64_t)hs_load_u64(sorted->bytes + middle * 8);
@@ -536,30 +601,45 @@ static struct value run(const struct hs_filter *filter, const struct hs_set_curs
 
     for (size_t i = 0; i < filter->count; i++) {
         const struct instruction *at = &filter->code[i];
+        bool truth;
 
         switch (at->code) {
         case HS_FILTER_PUSH: *top++ = present((uint64_t)at->value); break;
         case HS_FILTER_FIELD: *top++ = field_of(cursor, (int)at->value); break;
         case RUN_FIELD_EQUAL:
             value = at->field == HS_BLOCK_FIELD_SIZE ? present(cursor->brief.size) : field_of(cursor, at->field);
-            *top++ = present(!value.missing && value.number == at->value);
+            truth = !value.missing && value.number == at->value;
             i += 2;
-            break;
+            goto decide;
         case RUN_READ:
             *top++ = read_user(cursor, at->off, at->field);
             i += 1;
             break;
         case RUN_READ_EQUAL:
             value = read_user(cursor, at->off, at->field);
-            *top++ = present(!value.missing && value.number == at->value);
+            truth = !value.missing && value.number == at->value;
             i += 3;
+        decide: /* mostly a jump comes next */
+            for (; i + 1 < filter->count && filter->code[i + 1].code == HS_FILTER_NOT; i++)
+                truth = !truth;
+            at = &filter->code[i + 1];
+            if (i + 1 == filter->count || (at->code != HS_FILTER_JUMP_IF && at->code != HS_FILTER_JUMP_UNLESS)) {
+                *top++ = present(truth);
+                break;
+            }
+            i++;
+            if (truth != (at->code == HS_FILTER_JUMP_IF))
+                break;
+            if (!at->field)
+                *top++ = present(truth);
+            i = (size_t)at->value - 1;
             break;
         case HS_FILTER_READ: top[-1] = top[-1].missing ? missing : read_user(cursor, top[-1].number, at->value); break;
         case HS_FILTER_ASCII:
         case HS_FILTER_UTF16:
             top[-1] = top[-1].missing ? missing : text_run(cursor, top[-1].number, at->code == HS_FILTER_ASCII ? 1 : 2);
             break;
-        case HS_FILTER_AMONG: top[-1] = present(!top[-1].missing && is_among(top[-1].number, at->text)); break;
+        case HS_FILTER_AMONG: top[-1] = present(!top[-1].missing && is_among(top[-1].number, at)); break;
         case HS_FILTER_NEGATE: top[-1].number = (int64_t)(0 - (uint64_t)top[-1].number); break;
         case HS_FILTER_INVERT: top[-1].number = ~top[-1].number; break;
         case HS_FILTER_ADD:
@@ -586,10 +666,12 @@ static struct value run(const struct hs_filter *filter, const struct hs_set_curs
         case HS_FILTER_NOT: top[-1] = present(!is_true(top[-1])); break;
         case HS_FILTER_JUMP_IF:
         case HS_FILTER_JUMP_UNLESS:
-            if (is_true(top[-1]) == (at->code == HS_FILTER_JUMP_IF))
+            if (is_true(top[-1]) == (at->code == HS_FILTER_JUMP_IF)) {
                 i = (size_t)at->value - 1;
-            else
+                top -= at->field;
+            } else {
                 top--;
+            }
             break;
         case HS_FILTER_CONTAINS: *top++ = present(contains(cursor, at->text)); break;
         case HS_FILTER_CANDIDATE_MODULE:

@@ -28,17 +28,55 @@ struct hs_set_cursor {
     const uint64_t *words; /* NULL: by states */
     unsigned states;
     uint32_t to;
+    struct hs_block_cursor ahead; /* some blocks further on: what it finds is fetched into the cache */
 };
+#define HS_SET_AHEAD 16
 
 void hs_set_cursor_init(struct hs_set_cursor *cursor, const struct hs_set *set, uint32_t from, uint32_t to);
 
+/* Steps one of the cursor's two places to the next block that the words have; false past the last. */
+static inline bool hs_set_cursor_step(const struct hs_set_cursor *cursor, struct hs_block_cursor *place)
+{
+    uint32_t id = place->next_id;
+    size_t word = id / 64;
+    uint64_t bits;
+
+    if (id >= cursor->to)
+        return false;
+    bits = cursor->words[word] & (UINT64_MAX << (id % 64));
+    while (!bits) {
+        if ((uint64_t)++word * 64 >= cursor->to)
+            return false;
+        bits = cursor->words[word];
+    }
+    id = (uint32_t)(word * 64) + (uint32_t)__builtin_ctzll(bits);
+    if (id >= cursor->to)
+        return false;
+    hs_block_cursor_skip(place, id);
+    return hs_block_cursor_next(place);
+}
+
+/* Blocks of a thin set lie too far apart for the processor to guess where the next one is. */
+static inline void hs_set_cursor_fetch(struct hs_set_cursor *cursor)
+{
+    if (!hs_set_cursor_step(cursor, &cursor->ahead)) {
+        cursor->ahead.next_id = cursor->to;
+    } else if (cursor->ahead.extent->kind == HS_EXTENT_RUN) {
+        __builtin_prefetch(cursor->ahead.extent->bytes + cursor->ahead.off);
+        __builtin_prefetch(cursor->ahead.extent->bytes + cursor->ahead.off + 24);
+    }
+}
+
 static inline bool hs_set_cursor_next(struct hs_set_cursor *cursor)
 {
+    if (cursor->words) {
+        hs_set_cursor_fetch(cursor);
+        if (!hs_set_cursor_step(cursor, &cursor->block))
+            return false;
+        hs_block_brief(cursor->block.blocks->heaps, cursor->block.extent, cursor->block.off, &cursor->brief);
+        return true;
+    }
     while (cursor->block.next_id < cursor->to && hs_block_cursor_next(&cursor->block)) {
-        uint32_t id = cursor->block.id;
-
-        if (cursor->words && !(cursor->words[id / 64] >> (id % 64) & 1))
-            continue;
         hs_block_brief(cursor->block.blocks->heaps, cursor->block.extent, cursor->block.off, &cursor->brief);
         if (cursor->states >> cursor->brief.state & 1)
             return true;

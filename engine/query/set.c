@@ -45,6 +45,9 @@ void hs_set_cursor_init(struct hs_set_cursor *cursor, const struct hs_set *set, 
     cursor->states = settled ? ALL_STATES : set->states;
     cursor->to = to < set->to ? to : set->to;
     hs_block_cursor_init(&cursor->block, set->blocks, from > set->from ? from : set->from);
+    cursor->ahead = cursor->block;
+    for (unsigned i = 0; cursor->words && i < HS_SET_AHEAD; i++)
+        hs_set_cursor_fetch(cursor);
 }
 
 /* Shards begin at multiples of HS_SHARD_BLOCKS, so no two of them share a word. */

@@ -9,8 +9,8 @@ local firstword = {}
 
 local SLOTS <const> = 2 -- a vtable with fewer slots than this is too short to be told from chance
 
-local function section_of(module, va)
-    for _, section in ipairs(module:sections()) do
+local function section_of(sections, va)
+    for _, section in ipairs(sections) do
         if va >= section.address and va < section.address + section.size then
             return section
         end
@@ -18,44 +18,66 @@ local function section_of(module, va)
     return nil
 end
 
--- How many pointers in a row from `va` on lead into executable sections (at most SLOTS are looked at).
-local function code_slots(dump, va)
-    for slot = 0, SLOTS - 1 do
-        local target = dump:ptr(va + slot * dump.pointer_size)
-        local module = target and target >= 0 and dump:module(target)
-        local section = module and section_of(module, target)
-        if not section or not section.executable then
-            return slot
+-- A function that judges a first word: nil if it points into no image; else { value, module, section (name or nil for
+-- the PE header), is_vtable, why = "is no multiple of 4", own_slots = they point into the same module }.
+function firstword.judge_of(dump)
+    local sections = {} -- by base of the module: asked for once
+
+    local function look_up(va)
+        local module = va and va >= 0 and dump:module(va)
+        if not module then
+            return nil
         end
+        sections[module.base] = sections[module.base] or module:sections()
+        return module, section_of(sections[module.base], va)
     end
-    return SLOTS
+
+    -- How many pointers in a row from `va` on lead into executable sections (at most SLOTS are looked at), and whether
+    -- all of them stay in the module.
+    local function code_slots(va, home)
+        local own = true
+        for slot = 0, SLOTS - 1 do
+            local module, section = look_up(dump:ptr(va + slot * dump.pointer_size))
+            if not section or not section.executable then
+                return slot, false
+            end
+            own = own and module == home
+        end
+        return SLOTS, own
+    end
+
+    return function(value)
+        local module, section = look_up(value)
+        if not module then
+            return nil
+        end
+        local why, own_slots
+        if value % dump.pointer_size ~= 0 then
+            why = string.format("is no multiple of %d", dump.pointer_size)
+        elseif not section then
+            why = "lies in no section"
+        elseif section.writable then
+            why = "lies in a writable section"
+        else
+            local slots, own = code_slots(value, module)
+            own_slots = own
+            if slots < SLOTS then
+                why = "is not followed by pointers to code"
+            end
+        end
+        return {
+            value = value, module = module, section = section and section.name, is_vtable = not why, why = why,
+            own_slots = own_slots,
+        }
+    end
 end
 
--- nil if the word points into no image; else { value, module, section (name or nil for the PE header),
--- is_vtable, why = "is not pointer-aligned" }.
+-- The same for the first word of one block; nil too if the block is too small for one.
 function firstword.judge(dump, block)
     if block.size < dump.pointer_size then
         return nil
     end
-    local value = dump:ptr(block.user)
-    local module = value and value >= 0 and dump:module(value)
-    if not module then
-        return nil
-    end
-    local section = section_of(module, value)
-    local why
-    if value % dump.pointer_size ~= 0 then
-        why = string.format("is no multiple of %d", dump.pointer_size)
-    elseif not section then
-        why = "lies in no section"
-    elseif section.writable then
-        why = "lies in a writable section"
-    elseif code_slots(dump, value) < SLOTS then
-        why = "is not followed by pointers to code"
-    end
-    return {
-        value = value, module = module, section = section and section.name, is_vtable = not why, why = why,
-    }
+    return firstword.judge_of(dump)(dump:ptr(block.user))
 end
 
 -- "? 3rdpartydll+1", as the debugger prints it.

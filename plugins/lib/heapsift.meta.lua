@@ -62,6 +62,34 @@ function heapsift.fail(code, text) end
 ---@param ... string|number
 function heapsift.write(...) end
 
+---Runs every recogniser on a dump, once: from then on blocks have types. A plugin that fails becomes a note, here and at
+---the end of the output; the others run.
+---@param dump dump
+---@return string[] notes what failed, with file and line
+---@return table<string, table> facts what each recogniser returned, by its name: see docs/recognisers.md
+function heapsift.recognise(dump) end
+
+---Runs one heuristic plugin, which adds findings to a report. Raises for unknown and wrong options.
+---@param name string
+---@param dump dump
+---@param options? table<string, any> those left out have their defaults
+---@param report? report default: the script's own
+---@return true? done nil if it did not run to its end
+---@return string? message
+---@return string? code "not-found", "not-applicable", "failed"
+function heapsift.heuristic(name, dump, options, report) end
+
+---What the file of a plugin returns: see docs/recognisers.md.
+---@class heapsift.plugin
+---@field name string letters, digits and _
+---@field summary string one line
+---@field kind "recogniser"|"heuristic"|"command"
+---@field needs? ("blocks"|"traces"|"labels")[] without them it does not apply; labels: recognisers run first
+---@field options? table<string, heapsift.option> the type may be left out where there is a default
+---@field applies? fun(dump: dump): boolean, string? whether it has something to do; why not
+---@field recognise? fun(dump: dump, set: set): table? recogniser: labels busy blocks; what it returns is for other plugins
+---@field run? fun(dump: dump, options: table, report: report) heuristic: adds findings
+
 ---A file that the user named: args.input with input "output", or an argument or option of type "path". Anything else
 ---raises. What is written goes to a temporary file beside it, renamed by close; if the script fails before, nothing is
 ---left. Write errors end the script with exit code 5.
@@ -534,7 +562,7 @@ function set:referenced(from) end
 ---@param type string "mapi.row"
 ---@param confidence number 0 .. 1
 ---@param evidence? string
----@param source? string who says so: the name of the plugin
+---@param source? string who says so; default: the plugin that is running, else ""
 ---@return set self
 function set:label(type, confidence, evidence, source) end
 

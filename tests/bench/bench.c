@@ -94,7 +94,7 @@ static void round_of(const char *path, unsigned threads, double *seconds, uint32
     seconds[0] = now() - start;
     must(hs_set_create(dump, &busy, NULL, &set, &err), &err);
     start = now();
-    must(hs_set_group(set, keys, 2, NULL, &groups, &err), &err);
+    must(hs_set_group(set, keys, NULL, 2, NULL, &groups, &err), &err);
     seconds[1] = now() - start;
     must(hs_filter_create(dump, ops, sizeof ops / sizeof *ops, NULL, 0, NULL, &filter, &err), &err);
     start = now();

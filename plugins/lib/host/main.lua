@@ -20,9 +20,9 @@ local COMMANDS <const> = { "run", "list", "help", "version" }
 local USAGE <const> = [[
 Usage: heapsift run NAME|FILE.lua INPUT [ARG...] [options]
        heapsift NAME INPUT [ARG...] [options]      the same for a bundled script
-       heapsift list                               the bundled scripts
-       heapsift help [NAME|FILE.lua]               what a script does and takes; or a name of the Lua surface, such
-                                                   as dump:blocks, set, block
+       heapsift list                               the bundled scripts, and all plugins
+       heapsift help [NAME|FILE.lua]               what a script or plugin does and takes; or a name of the Lua surface,
+                                                   such as dump:blocks, set, block
        heapsift version
 
 Every script knows --help and --json. Addresses and trace indexes are hex with or without 0x (0n for decimal), numbers
@@ -38,14 +38,44 @@ local function list(common)
         rows[#rows + 1] = { name, given and given.summary or wrong and "cannot be run: " .. wrong or "" }
         widest = math.max(widest, #name)
     end
+    local found = run.all_plugins(data_dir, common)
+    for _, plugin in ipairs(found.list) do widest = math.max(widest, #plugin.name) end
     for _, row in ipairs(rows) do
         core.print((("%-" .. widest .. "s  %s"):format(row[1], row[2]):gsub("%s+$", "")))
     end
+    if #found.list + #found.failed > 0 then core.print "\nplugins" end
+    for _, plugin in ipairs(found.list) do
+        core.print(("%-" .. widest .. "s  %s: %s%s"):format(plugin.name, plugin.kind, plugin.summary,
+            plugin.bundled and "" or " (" .. plugin.shown .. ")"))
+    end
+    for _, failed in ipairs(found.failed) do core.print("cannot be loaded: " .. failed.message) end
     return 0
 end
 
--- A script's help, or else that of a function, method or object of the Lua surface.
+-- The plugin that a word means where it is no script; nil if there is none. With `to_run` only a heuristic will do.
+local function plugin_of(common, word, to_run)
+    if word:find "[/\\]" or word:find "%.lua$" or scripts.bundled(data_dir, word) then return nil end
+    local found = run.all_plugins(data_dir, common)
+    local plugin = found.by_name[word]
+    if not plugin then
+        for _, failed in ipairs(found.failed) do
+            if failed.stem == word then ends.fail("failed", failed.message, false) end
+        end
+        return nil
+    end
+    if to_run and plugin.kind ~= "heuristic" then
+        ends.fail("usage", ("a %s, not a script; see heapsift help %s"):format(plugin.kind, word), word)
+    end
+    return plugin
+end
+
+-- The help of a script or plugin, or else of a function, method or object of the Lua surface.
 local function help_of(common, word)
+    local plugin = plugin_of(common, word)
+    if plugin then
+        core.write(run.plugin_help(plugin))
+        return 0
+    end
     if not word:find "[/\\]" and not word:find "%.lua$" and not scripts.bundled(data_dir, word) then
         local text, names = reference.help(data_dir, word)
         if text then
@@ -53,7 +83,7 @@ local function help_of(common, word)
             return 0
         end
         for _, name in ipairs(scripts.names(data_dir)) do names[#names + 1] = name end
-        ends.fail("usage", ("neither a script nor a name of the Lua surface%s; see heapsift list"):format(
+        ends.fail("usage", ("neither a script nor a plugin nor a name of the Lua surface%s; see heapsift list"):format(
             words.hint(word, names)), word)
     end
     local script = scripts.find(data_dir, word)
@@ -81,6 +111,8 @@ end
 local function run_word(common, rest)
     local word = table.remove(rest, 1)
     if common.help then return help_of(common, word) end
+    local plugin = plugin_of(common, word, true)
+    if plugin then return run.heuristic(data_dir, common, plugin, rest) end
     return run.script(data_dir, common, scripts.find(data_dir, word), rest)
 end
 

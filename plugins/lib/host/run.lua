@@ -6,6 +6,7 @@ local declaration = require "host.declaration"
 local ends = require "host.ends"
 local json = require "host.json"
 local options = require "host.options"
+local plugins = require "host.plugins"
 local report = require "host.report"
 local sandbox = require "host.sandbox"
 local scripts = require "host.scripts"
@@ -46,6 +47,14 @@ end
 
 -- ---- the fields of `heapsift` that the host makes ----
 
+-- A plugin failed: a note at the end, once.
+local function plugin_failed(context, message)
+    for _, note in ipairs(context.plugin_notes) do
+        if note == message then return end
+    end
+    table.insert(context.plugin_notes, message)
+end
+
 local FAIL_CODES <const> = { "usage", "input", "failed", "missing" }
 
 function run.surface_of(context)
@@ -80,6 +89,44 @@ function run.surface_of(context)
     end
 
     surface.write = core.write
+
+    local function check_dump(name, dump)
+        if not tostring(dump):find "^dump" or type(dump) ~= "userdata" then
+            error(("heapsift.%s: a dump expected, got %s"):format(name, type(dump)), 3)
+        end
+    end
+
+    function surface.recognise(dump)
+        check_dump("recognise", dump)
+        local done = context.recognised[dump]
+        if done == "running" then error("heapsift.recognise: called by a recogniser", 2) end
+        if not done then
+            context.recognised[dump] = "running"
+            local notes, facts = plugins.recognise(run.plugins(context), dump)
+            done = { notes = notes, facts = facts }
+            context.recognised[dump] = done
+            for _, note in ipairs(notes) do plugin_failed(context, note) end
+        end
+        return table.move(done.notes, 1, #done.notes, 1, {}), done.facts
+    end
+
+    function surface.heuristic(name, dump, given, its_report)
+        if type(name) ~= "string" then error("heapsift.heuristic: a name expected, got " .. type(name), 2) end
+        check_dump("heuristic", dump)
+        if given ~= nil and type(given) ~= "table" then
+            error("heapsift.heuristic: options: a table expected, got " .. type(given), 2)
+        end
+        if its_report == nil then its_report = context.globals.report end
+        local found = run.plugins(context)
+        local plugin = found.by_name[name]
+        for _, need in ipairs(plugin and plugin.needs or {}) do
+            if need == "labels" then surface.recognise(dump) end
+        end
+        local ok, done, message, code = pcall(plugins.heuristic, found, name, dump, given, its_report)
+        if not ok then error(done, ends.is(done) and 0 or 2) end
+        if code == "failed" then plugin_failed(context, message) end
+        return done, message, code
+    end
     return surface
 end
 
@@ -88,6 +135,25 @@ local function mute(surface)
     local function leave() ends.declared(false) end
     surface.write = function() end
     surface.open, surface.output, surface.fail = leave, leave, leave
+    surface.recognise, surface.heuristic = leave, leave
+end
+
+-- Globals of a plugin's file: those of a script but for dump, args and report, which its functions are given.
+local function plugin_environment(context, plugin)
+    local its_context = setmetatable({ script = { shown = plugin.shown, dir = plugin.dir } }, { __index = context })
+    local surface = run.surface_of(context)
+    function surface.script() error("heapsift.script: a plugin has options in its table instead", 2) end
+    return sandbox.new(its_context, surface, function() return nil end)
+end
+
+-- The plugins of the folders, loaded when first asked for.
+function run.plugins(context)
+    if not context.loaded_plugins then
+        context.loaded_plugins = plugins.load(context.plugin_dirs, context.data_dir, function(plugin)
+            return plugin_environment(context, plugin)
+        end)
+    end
+    return context.loaded_plugins
 end
 
 local LATE <const> = { dump = true, args = true, report = true }
@@ -123,6 +189,7 @@ end
 local function new_context(data_dir, common, script, line)
     return {
         data_dir = data_dir, common = common, script = script, line = line, globals = {},
+        plugin_notes = {}, recognised = setmetatable({}, { __mode = "k" }),
         plugin_dirs = scripts.plugin_dirs(data_dir, common.plugins),
     }
 end
@@ -166,6 +233,7 @@ local function finish(context)
     local reported = context.globals.report
     local dump = is_open(context.dump) and context.dump or nil
     local notes = dump and dump:notes() or {}
+    table.move(context.plugin_notes, 1, #context.plugin_notes, #notes + 1, notes)
     if context.common.json then
         local schema = context.declaration and context.declaration.json
         core.write_raw(report.document(reported or report.new(), schema, dump_object(dump), notes) .. "\n")
@@ -175,6 +243,7 @@ local function finish(context)
         end
         for _, note in ipairs(notes) do core.print("note: " .. note) end
     end
+    if #context.plugin_notes > 0 then return 5 end
     if reported and context.common.fail_on and report.reaches(reported, context.common.fail_on) then return 1 end
     return context.dump and core.incomplete(context.dump) and 4 or 0
 end
@@ -191,9 +260,8 @@ local function complain_bug(context, bug)
     return 5
 end
 
--- Runs a script on the words behind its name. Returns the exit code, or raises an end.
-function run.script(data_dir, common, script, line)
-    local context = new_context(data_dir, common, script, line)
+-- Gives the engine's side the Lua it calls.
+local function prepare_engine(data_dir)
     local callers = data_dir .. "/plugins/lib/callers.lua"
     core.set_callers(function()
         local chunk = sandbox.load_file(callers, "plugins/lib/callers.lua", {})
@@ -205,11 +273,45 @@ function run.script(data_dir, common, script, line)
         return sets
     end)
     core.set_filter(function(text, expression) return require "filter".try(text, expression) end)
-    local e = execute(context)
+end
+
+-- Exit code of what `execute` or the like returned.
+local function conclude(context, e)
     if e == nil then return finish(context) end
     if e.bug then return complain_bug(context, e) end
-    if e.subject == nil and not e.stop then e.subject = context.input or script.name end
+    if e.subject == nil and not e.stop then e.subject = context.input or context.script.name end
     error(e, 0)
+end
+
+-- Runs a script on the words behind its name. Returns the exit code, or raises an end.
+function run.script(data_dir, common, script, line)
+    local context = new_context(data_dir, common, script, line)
+    prepare_engine(data_dir)
+    return conclude(context, execute(context))
+end
+
+-- ---- plugins by themselves ----
+
+-- The plugins that `common` leads to, for lists.
+function run.all_plugins(data_dir, common)
+    prepare_engine(data_dir)
+    return run.plugins(new_context(data_dir, common, { shown = "heapsift", dir = "." }, {}))
+end
+
+-- Runs a heuristic plugin as if it were a script.
+function run.heuristic(data_dir, common, plugin, line)
+    local context = new_context(data_dir, common, { name = plugin.name, shown = plugin.shown, dir = plugin.dir }, line)
+    prepare_engine(data_dir)
+    local surface = run.surface_of(context)
+    local ok, e = xpcall(function()
+        declare(context, plugins.declaration(plugin))
+        local options_given = {}
+        for _, option in ipairs(plugin.options) do options_given[option.name] = context.globals.args[option.name] end
+        local done, message, code = surface.heuristic(plugin.name, context.dump, options_given, context.globals.report)
+        if not done and code == "not-applicable" then ends.fail("missing", message) end
+    end, handler)
+    if not ok and type(e) == "string" then e = { bug = e } end
+    return conclude(context, not ok and e or nil)
 end
 
 -- The text of `help NAME` and `NAME --help`.
@@ -217,6 +319,12 @@ function run.help(data_dir, common, script)
     local given, message = run.declaration(data_dir, common, script)
     if given == nil then return nil, message end
     return options.help(script.file and script.shown or script.name, given or declaration.check {})
+end
+
+-- The same for a plugin.
+function run.plugin_help(plugin)
+    if plugin.kind == "heuristic" then return options.help(plugin.name, plugins.declaration(plugin)) end
+    return ("%s: %s\n\nA %s; it is not run by itself.\n"):format(plugin.name, plugin.summary, plugin.kind)
 end
 
 return run

@@ -1,0 +1,226 @@
+-- plugins_spec: plugins from folders: every field checked, failures as notes with file and line, heuristics by name.
+
+local program = require "program"
+
+local folder
+
+local function write(name, text)
+    local file <close> = assert(io.open(folder .. "/" .. name, "wb"))
+    file:write(text)
+end
+
+-- Runs a script on the tiny dump with folder `plug`; gives stdout, exit code, stderr.
+local function run(text, ...)
+    write("script.lua", text)
+    return program.run({ "run", "script.lua", "tiny.dmp", "--plugins", "plug", ... }, folder)
+end
+
+-- What loading plug/p.lua with this text says, behind its name.
+local function refused(text)
+    write("plug/p.lua", text)
+    local out = program.output({ "list", "--plugins", "plug" }, folder)
+    os.remove(folder .. "/plug/p.lua")
+    return (out:match "\ncannot be loaded: plug/p.lua([^\n]*)" or out)
+end
+
+local GOOD <const> = [[
+return { name = "p", summary = "s", kind = "heuristic", run = function() end,
+         %s }]]
+
+setup(function()
+    folder = program.folder()
+    os.execute(("mkdir -p '%s/plug' '%s/other'"):format(folder, folder))
+    program.output { "sample", folder .. "/tiny.dmp", "--tiny" }
+end)
+teardown(function() program.remove(folder) end)
+
+describe("a plugin's table", function()
+    it("is checked field by field", function()
+        assert.same(":2: unknown field 'neds' (did you mean 'needs'?)", refused(GOOD:format "neds = {}"))
+        assert.same(":2: unknown field 'recognize' (did you mean 'recognise'?)",
+            refused(GOOD:format "recognize = print"))
+        assert.same(":2: needs: unknown value 'x' (blocks, labels, traces)", refused(GOOD:format "needs = { 'x' }"))
+        assert.same(":2: needs: a table expected, got string", refused(GOOD:format "needs = 'blocks'"))
+        assert.same(":2: applies: a function expected, got boolean", refused(GOOD:format "applies = true"))
+        assert.same(":2: recognise: only a recogniser has it", refused(GOOD:format "recognise = print"))
+        assert.same(":2: options.n: a table expected, got number", refused(GOOD:format "options = { n = 1 }"))
+        assert.same(":2: options.n: unknown field 'defualt' (did you mean 'default'?)",
+            refused(GOOD:format "options = { n = { defualt = 1 } }"))
+        assert.same(":2: options.n.type: unknown value 'x' (address, integer, number, string, path, flag, choice)",
+            refused(GOOD:format "options = { n = { type = 'x' } }"))
+    end)
+
+    it("has what its kind needs", function()
+        assert.same(": name: a string expected, got nil", refused "return {}")
+        assert.same(": summary: a string expected, got nil", refused "return { name = 'p' }")
+        assert.same(":1: name: letters, digits and _ expected", refused "return { name = 'a b' }")
+        assert.same(":1: kind: unknown value 'x' (recogniser, heuristic, command)",
+            refused "return { name = 'p', summary = 's', kind = 'x' }")
+        assert.same(": recognise: a function expected, got nil",
+            refused "return { name = 'p', summary = 's', kind = 'recogniser' }")
+        assert.same(": run: a function expected, got nil",
+            refused "return { name = 'p', summary = 's', kind = 'command' }")
+        assert.same(": a plugin returns one table, this one returned nil", refused "local x = 1")
+    end)
+
+    it("comes from a file that runs", function()
+        assert.truthy(refused("return {"):find "^:1: .*near <eof>$")
+        assert.truthy(refused("local t\n\nt.x = 1"):find "^:3: attempt to index a nil value")
+        assert.same(":2: no", refused "local function f()\nerror 'no' end f()")
+        assert.truthy(refused("return dump"):find "^:1: unknown global 'dump'")
+        assert.truthy(refused("heapsift.script {}"):find "^:1: heapsift.script: a plugin has options")
+    end)
+end)
+
+describe("plugins", function()
+    it("are listed with their kind, a user's own with its file", function()
+        write("plug/mine.lua", GOOD:format "":gsub('"p"', '"mine"'))
+        local out = program.output({ "list", "--plugins", "plug" }, folder)
+        assert.truthy(out:find "\nplugins\n", out)
+        assert.truthy(out:find "\nmapi +recogniser: rows", out)
+        assert.truthy(out:find "\nmine +heuristic: s %(plug/mine.lua%)\n", out)
+        os.remove(folder .. "/plug/mine.lua")
+    end)
+
+    it("of a user stand for bundled ones of the same name", function()
+        write("plug/strings.lua", [[
+return { name = "strings", summary = "none", kind = "recogniser", recognise = function() return { mine = true } end }]])
+        local out, code = run [[
+local notes, facts = heapsift.recognise(dump)
+print(#notes, facts.strings.mine, dump:blocks('type ~ "string"'):count(), dump:blocks('type ~ "mapi"'):count() > 0)]]
+        assert.same("0\ttrue\t0\ttrue\n", out)
+        assert.same(0, code)
+        os.remove(folder .. "/plug/strings.lua")
+    end)
+
+    it("that fail become notes with file and line, and the others run", function()
+        write("plug/bad1.lua", "return { nmae = 'x' }")
+        write("plug/bad2.lua", [[
+return { name = "bad2", summary = "s", kind = "recogniser", recognise = function(dump, set)
+    set:where "size = 5"
+end }]])
+        write("plug/bad3.lua", [[
+return { name = "bad3", summary = "s", kind = "recogniser", applies = function()
+    error { 1 }
+end, recognise = function() end }]])
+        write("plug/bad4.lua", [[
+return { name = "bad4", summary = "s", kind = "recogniser", recognise = function(dump)
+    heapsift.recognise(dump)
+end }]])
+        local out, code = run [[
+for i = 1, 2 do
+    local notes, facts = heapsift.recognise(dump)
+    print(#notes, facts.mapi ~= nil, facts.bad2)
+end]]
+        assert.same(5, code)
+        local lines = program.lines(out)
+        assert.same({ "4\ttrue\tnil", "4\ttrue\tnil" }, { lines[1], lines[2] })
+        local notes = table.concat(lines, "\n", 3)
+        assert.truthy(notes:find "note: plug/bad1.lua:1: unknown field 'nmae' %(did you mean 'name'%?%)", notes)
+        assert.truthy(notes:find "note: plug/bad2.lua:2: filter: at position 6", notes)
+        assert.truthy(notes:find "note: plug/bad3.lua:2: the error object is a table value", notes)
+        assert.truthy(notes:find "note: plug/bad4.lua:2: heapsift.recognise: called by a recogniser", notes)
+        assert.same(6, #lines)
+        for i = 1, 4 do os.remove(("%s/plug/bad%d.lua"):format(folder, i)) end
+    end)
+
+    it("come from HEAPSIFT_PLUGINS too", function()
+        write("other/there.lua", GOOD:format "":gsub('"p"', '"there"'))
+        local pipe <close> = assert(io.popen(("cd '%s' && HEAPSIFT_PLUGINS=other:gone '%s' list"):format(folder,
+            program.path)))
+        local out = pipe:read "a"
+        assert.truthy(out:find "\nthere +heuristic", out)
+        assert.truthy(out:find "\ncannot be loaded: gone: no such folder of plugins\n", out)
+    end)
+
+    it("are labelled by their name unless they say otherwise", function()
+        write("plug/aaa.lua", [[
+return { name = "aaa", summary = "s", kind = "recogniser", recognise = function(_, set)
+    set:where "size == 0xf8":label("from.aaa", 0.99)
+end }]])
+        write("plug/zzz.lua", [[
+return { name = "zzz", summary = "s", kind = "recogniser", recognise = function(_, set)
+    set:where "size == 0xf8":label("from.zzz", 0.99)
+end }]])
+        local out = run [[
+heapsift.recognise(dump)
+for row in dump:blocks "state == busy and size == 0xf8":group "type" do print(row.type) end]]
+        assert.same("from.aaa\n", out)
+        os.remove(folder .. "/plug/aaa.lua")
+        os.remove(folder .. "/plug/zzz.lua")
+    end)
+end)
+
+describe("a heuristic", function()
+    setup(function()
+        write("plug/big.lua", [[
+return {
+    name = "big", summary = "large blocks", kind = "heuristic", needs = { "blocks", "labels" },
+    options = { min_bytes = { default = 1 << 10, doc = "at least so many bytes", min = 1 }, word = { default = "x" },
+                loud = { default = false }, kind = { choices = { "a", "b" } } },
+    applies = function() return true end,
+    run = function(dump, options, report)
+        local set = dump:blocks(("state == busy and size >= %d"):format(options.min_bytes))
+        report:add { claim = options.word .. (options.loud and "!" or ""), confidence = 0.85, blocks = set:count(),
+                     missing = tostring(dump:blocks('type == "mapi.row"'):count() > 0) }
+    end,
+}]])
+        write("plug/sick.lua", [[
+return { name = "sick", summary = "s", kind = "heuristic",
+         run = function(d) d.x() end }]])
+        write("plug/not_here.lua", [[
+return { name = "not_here", summary = "s", kind = "heuristic", run = print,
+         applies = function() return false, "wrong sort of dump" end }]])
+    end)
+
+    it("runs as a script, with its options", function()
+        local function big(...)
+            return program.run({ "run", "big", "tiny.dmp", "--plugins", "plug", ... }, folder)
+        end
+        local out, code = big()
+        assert.same(0, code)
+        assert.truthy(out:find "^likely %(0.85%): x\n  blocks: [%d,]+\n  missing: true\n$", out)
+        assert.truthy(big("--word", "huge", "--loud", "--min-bytes", "4096"):find "huge!")
+        assert.same(1, select(2, big("--fail-on", "likely")))
+        assert.same("heapsift.plugin.big/1", require "dkjson".decode((big "--json")).schema)
+        local _, wrong, err = big("--min-bytes", "0")
+        assert.same(2, wrong)
+        assert.truthy(err:find "at least 1 expected")
+        assert.truthy(program.output({ "help", "big", "--plugins", "plug" }, folder):find "at least so many bytes")
+    end)
+
+    it("runs from a script", function()
+        local out, code = run [[
+print(heapsift.heuristic("big", dump, { min_bytes = 2048, kind = "a" }, report))
+print(heapsift.heuristic("bigg", dump, {}, report))
+print(heapsift.heuristic("mapi", dump))
+print(heapsift.heuristic("not_here", dump))
+print(pcall(heapsift.heuristic, "big", dump, { min_byte = 1 }))
+print(pcall(heapsift.heuristic, "big", dump, { min_bytes = "1" }))
+print(pcall(heapsift.heuristic, "big", 5))]]
+        assert.same(0, code)
+        local lines = program.lines(out)
+        assert.same("true\tnil\tnil", lines[1])
+        assert.same("nil\tno heuristic is named 'bigg' (did you mean 'big'?)\tnot-found", lines[2])
+        assert.truthy(lines[3]:find "not%-found$")
+        assert.same("nil\tnot_here: wrong sort of dump\tnot-applicable", lines[4])
+        assert.truthy(lines[5]:find "unknown option 'min_byte' %(did you mean 'min_bytes'%?%)")
+        assert.truthy(lines[6]:find "option 'min_bytes': a number expected, got string")
+        assert.truthy(lines[7]:find "heapsift.heuristic: a dump expected, got number")
+    end)
+
+    it("that cannot run says so", function()
+        local function ends(name, code, pattern)
+            local out, got, err = program.run({ "run", name, "tiny.dmp", "--plugins", "plug" }, folder)
+            assert.same(code, got)
+            assert.truthy((out .. err):find(pattern), out .. err)
+        end
+        ends("sick", 5, "note: plug/sick.lua:2: ")
+        ends("not_here", 6, "^heapsift: tiny.dmp: not_here: wrong sort of dump\n$")
+        ends("mapi", 2, "^heapsift: mapi: a recogniser, not a script")
+        ends("nothere", 2, "no script of that name")
+        write("plug/torn.lua", "return {")
+        ends("torn", 5, "^heapsift: plug/torn.lua:1: ")
+        os.remove(folder .. "/plug/torn.lua")
+    end)
+end)

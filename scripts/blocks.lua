@@ -10,8 +10,8 @@
 heapsift.script {
     summary = "blocks by size, heap, state or stored index, as !heap -flt",
     description = [[
-Without --state only busy blocks are listed, in the order of the heaps and of addresses. Numbers in the rows
-are hexadecimal; Size and Prev count units, UserSize bytes.
+Without --state, and without `state` in FILTER, only busy blocks are listed, in the order of the heaps and of
+addresses. Numbers in the rows are hexadecimal; Size and Prev count units, UserSize bytes.
 --by counts the blocks instead, by up to four keys joined with commas: size, size_class, heap, state, stored,
 total, flags, tag, first_word, candidate_module (module of the caller, where all candidates agree), type (label).
 FILTER is a condition on the fields and bytes of a block, see docs/filters.md; in quotes, because of the shell.]],
@@ -19,7 +19,7 @@ FILTER is a condition on the fields and bytes of a block, see docs/filters.md; i
     options = {
         size = { type = "string", doc = "size in hex (f8), or a range of sizes (40-7f)" },
         heap = { type = "address", doc = "only this heap: its address, or its place in `heaps`, from 1" },
-        state = { type = "choice", default = "busy", doc = "only blocks in this state",
+        state = { type = "choice", doc = "only blocks in this state (busy, unless FILTER speaks of states)",
                   choices = { "busy", "free", "lookaside", "internal", "uncommitted", "all" } },
         stored = { type = "address", doc = "only blocks that carry this stored trace index (hex)" },
         by = { type = "string", doc = "count the blocks by these keys (joined with commas)" },
@@ -39,11 +39,13 @@ local keys = require "keys"
 local entry = require "entry"
 local firstword = require "firstword"
 
-local wanted = { state = args.state, stored = args.stored, filter = args.filter }
+local wanted = { state = pick.state(args.state, args.filter), stored = args.stored, filter = args.filter }
+local heaps
 if args.heap then
     wanted.heap = pick.heap(dump, args.heap)
+    heaps = { wanted.heap }
 else
-    pick.read_heaps(dump)
+    heaps = pick.read_heaps(dump)
 end
 if args.size then
     wanted.low, wanted.high = pick.size_range("size", args.size)
@@ -53,6 +55,16 @@ local count, bytes = chosen:count(), chosen:bytes()
 
 local function footer()
     text.say("%s, %s bytes (%s)", text.plural(count, "block"), text.count(bytes), text.size(bytes))
+    pick.print_unread(dump, heaps)
+end
+
+-- Bytes of these heaps that could not be read, for JSON.
+local function unread()
+    local sum = 0
+    for _, heap in ipairs(heaps) do
+        sum = sum + pick.unread(heap)
+    end
+    return sum
 end
 
 -- The first `limit` blocks.
@@ -97,7 +109,7 @@ if args.by then
     local groups = keys.groups(chosen, names, "S")
     if args.json then
         return report:result {
-            blocks = count, bytes = bytes, by = names, group_count = #groups,
+            blocks = count, bytes = bytes, unread = unread(), by = names, group_count = #groups,
             groups = keys.json(dump, names, groups, args.limit, bytes),
         }
     end
@@ -108,7 +120,7 @@ elseif args.json then
     each_shown(function(block)
         rows[#rows + 1] = entry.json(dump, block)
     end)
-    return report:result { blocks = count, bytes = bytes, rows = rows }
+    return report:result { blocks = count, bytes = bytes, unread = unread(), rows = rows }
 else
     print_blocks()
 end

@@ -54,8 +54,9 @@ local function heap_json(heap)
     row.uncommitted_ranges, row.segments = heap.uncommitted_ranges, heap.segment_count
     row.large_blocks, row.large_committed = heap.large_count, heap.large_committed
     row.has_lock, row.contention, row.front_end = heap.has_lock, heap.contention_count, heap.front_end
+    row.unread, row.unread_percent = pick.unread(heap)
     if args.wide then
-        row.busy_blocks, row.busy_bytes, row.unread = heap.busy_count, heap.busy_bytes, heap.unread_size
+        row.busy_blocks, row.busy_bytes = heap.busy_count, heap.busy_bytes
     end
     return row
 end
@@ -128,8 +129,11 @@ end
 
 print_aids()
 print_head()
+local heaps = {}
 for heap in dump:heaps() do
+    heaps[#heaps + 1] = heap
     print_heap(heap)
 end
+pick.print_unread(dump, heaps)
 local sums = pick.heap_sums(dump)
 print(sums.count > 0 and pick.heap_line(sums) or "No heap was found.")

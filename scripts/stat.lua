@@ -25,8 +25,8 @@ first_word, candidate_module (module of the caller, where all candidates agree),
         grp = { type = "choice", choices = { "S", "B", "A" }, default = "S",
                 doc = "order: S total size, B number of blocks, A size of one block" },
         by = { type = "string", default = "size", doc = "what to group by" },
-        state = { type = "choice", choices = { "busy", "free", "lookaside", "internal" }, default = "busy",
-                  doc = "blocks in this state" },
+        state = { type = "choice", choices = { "busy", "free", "lookaside", "internal", "uncommitted", "all" },
+                  doc = "blocks in this state (busy, unless --where speaks of states)" },
         top = { type = "integer", default = 20, min = 0, doc = "rows to print, 0 for all" },
         where = { type = "string", doc = "only blocks that this filter is true for (docs/filters.md)" },
     },
@@ -46,42 +46,46 @@ if args.heap and args.per_heap then
     heapsift.fail("usage", "--heap and --per-heap exclude each other")
 end
 local names = keys.parse("by", args.by)
+local state = pick.state(args.state, args.where)
 
 local function unread_bytes(heaps)
-    local bytes, committed = 0, 0
+    local bytes = 0
     for _, heap in ipairs(heaps) do
-        bytes, committed = bytes + heap.unread_size, committed + heap.committed + heap.large_committed
+        bytes = bytes + pick.unread(heap)
     end
-    return bytes, committed
+    return bytes
 end
 
 local function choose(heap)
-    return pick.blocks(dump, { heap = heap, state = args.state, filter = args.where })
+    return pick.blocks(dump, { heap = heap, state = state, filter = args.where })
 end
 
 local function json_list(chosen, heaps)
     local groups, count, bytes = keys.groups(chosen, names, args.grp), chosen:count(), chosen:bytes()
     return {
         groups = keys.json(dump, names, groups, args.top, bytes), group_count = #groups, blocks = count,
-        bytes = bytes, unread = (unread_bytes(heaps)),
+        bytes = bytes, unread = unread_bytes(heaps),
     }
+end
+
+local function percent_of()
+    if args.where then
+        return "these blocks' bytes"
+    end
+    return state == "all" and "all blocks' bytes" or "total " .. state .. " bytes"
 end
 
 local function print_list(title, chosen, heaps)
     local groups, count, bytes = keys.groups(chosen, names, args.grp), chosen:count(), chosen:bytes()
     print(" " .. title)
     text.say("group-by: %s max-display: %d", GROUP_BY[args.grp], args.top == 0 and #groups or args.top)
-    local shown = keys.print(dump, names, groups, args.top, bytes, "total " .. args.state .. " bytes")
+    local shown = keys.print(dump, names, groups, args.top, bytes, percent_of())
     if shown < #groups then
         text.say("    ... %s more; --top 0 shows all", text.plural(#groups - shown, "row"))
     end
-    text.say("    %s blocks: %s, %s bytes (%s)", args.state, text.count(count), text.count(bytes),
-        text.size(bytes))
-    local unread, committed = unread_bytes(heaps)
-    if unread > 0 then
-        text.say("    not read: %s bytes, %s %% of what is committed", text.count(unread),
-            text.percent(unread, committed))
-    end
+    text.say("    %s: %s, %s bytes (%s)", state == "all" and "blocks" or state .. " blocks", text.count(count),
+        text.count(bytes), text.size(bytes))
+    pick.print_unread(dump, heaps, "    ")
 end
 
 local heaps = args.heap and { pick.heap(dump, args.heap) } or pick.read_heaps(dump)
@@ -96,7 +100,7 @@ if args.json then
     else
         lists[1] = json_list(choose(), heaps)
     end
-    return report:result { by = names, order = args.grp, state = args.state, lists = lists }
+    return report:result { by = names, order = args.grp, state = state, lists = lists }
 end
 
 if not args.heap then

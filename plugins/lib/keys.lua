@@ -41,16 +41,18 @@ local ORDERS <const> = {
     A = function(row) return row.count > 0 and row.bytes // row.count or 0 end,
 }
 
--- The groups of a set, as an array. Order "S": most bytes first; "B": most blocks first; "A": smallest
+-- The groups of a set, as a sequence. Order "S": most bytes first; "B": most blocks first; "A": smallest
 -- blocks first.
 function keys.groups(set, names, order)
+    local groups = set:group(table.unpack(names))
+    if not ORDERS[order] then
+        return groups -- there may be a million of them, of which few are shown: no row is made before it is
+    end
     local rows = {}
-    for row in set:group(table.unpack(names)) do
+    for row in groups do
         rows[#rows + 1] = row
     end
-    if ORDERS[order] then
-        pick.sort(rows, ORDERS[order])
-    end
+    pick.sort(rows, ORDERS[order])
     return rows
 end
 

@@ -78,6 +78,50 @@ function pick.read_heaps(dump)
     return heaps
 end
 
+-- What of a heap could not be read: bytes, and percent of what it has committed (nil if that is not to be believed).
+function pick.unread(heap)
+    local bytes, committed = heap.unread_size, heap.committed + heap.large_committed
+    return bytes, committed > 0 and bytes <= committed and 100 * bytes / committed or nil
+end
+
+-- One line for each of these heaps that could not be read as a whole.
+function pick.print_unread(dump, heaps, indent)
+    for _, heap in ipairs(heaps) do
+        local bytes, percent = pick.unread(heap)
+        if pick.is_read(heap) and bytes > 0 then
+            local share = not percent and "more than it says to have committed"
+                or string.format("%s of its %s of committed memory",
+                    percent < 0.1 and "less than 0.1 %" or string.format("%.1f %%", percent),
+                    text.size(heap.committed + heap.large_committed))
+            text.say("%sheap %s: %s bytes could not be read, %s", indent or "", text.address(dump, heap.address),
+                text.count(bytes), share)
+        end
+    end
+end
+
+-- The program of a filter text that the user typed; a bad one ends the script.
+local function filter_program(typed)
+    local program, message = filter.try(typed)
+    if not program then
+        text.fail("usage", "%s", message)
+    end
+    return program
+end
+
+-- The state that blocks must have: the one that --state names; else "busy", unless the user's filter speaks of states
+-- itself: then "all".
+function pick.state(named, typed)
+    if named or not typed then
+        return named or "busy"
+    end
+    for _, op in ipairs(filter_program(typed).ops) do
+        if op[1] == "FIELD" and op[2] == "STATE" then
+            return "all"
+        end
+    end
+    return "busy"
+end
+
 -- The set of blocks that a user chose. `wanted`: heap, state ("all" or nil: every one), low and high (sizes), stored,
 -- filter (a filter text of the user's own); each may be left out. A bad filter text ends the script.
 function pick.blocks(dump, wanted)
@@ -89,10 +133,7 @@ function pick.blocks(dump, wanted)
         conditions[#conditions + 1] = string.format("stored == %d", wanted.stored)
     end
     if wanted.filter then
-        local program, message = filter.try(wanted.filter)
-        if not program then
-            text.fail("usage", "%s", message)
-        end
+        filter_program(wanted.filter)
         conditions[#conditions + 1] = "(" .. wanted.filter .. ")"
     end
     -- States alone need no look at any block: the walk has counted them.

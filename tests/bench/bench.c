@@ -1,26 +1,37 @@
-/* bench.c - figures of the engine on one dump, through its public headers.
+/* bench.c - figures of the engine on one dump, through its public headers, and of whole processes.
  *
- *     bench engine DUMP          seconds of each step with 1 thread and with all, look-ups a second, private memory
- *     bench time ROUNDS CMD...   median wall seconds of a whole process (its output is thrown away)
+ *     bench engine DUMP ROUNDS   wall and processor seconds of each step with 1 thread and with all, look-ups a second,
+ *                                private memory
+ *     bench time ROUNDS CMD...   median wall seconds, then median processor seconds, of a whole process
+ *     bench memory CMD...        the most bytes that were the process' own at any time (RssAnon, looked at every 0.2 ms)
  *
- * Prints "name value" lines. */
+ * engine prints "name value" lines. What CMD prints is thrown away. */
 #include <heapsift/heapsift.h>
 
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#define ROUNDS 7
+#define MAX_ROUNDS 999
 #define LOOKUPS 4000000u
 
 static double now(void)
 {
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+static double processor(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
     return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
@@ -59,52 +70,112 @@ static unsigned long private_bytes(void)
     return sum * 1024;
 }
 
-/* Opens, walks, groups by heap and size, filters; seconds of each in `seconds`. */
-static void round_of(const char *path, unsigned threads, double *seconds, uint32_t *count_ret,
+enum step { STEP_OPEN, STEP_WALK, STEP_GROUP, STEP_SIZE, STEP_TERMS, STEP_READ, STEP_COUNT };
+
+static const char *const step_names[] = {"open", "walk", "group", "filter_size", "filter_terms", "filter_read"};
+
+struct times {
+    double wall[STEP_COUNT], processor[STEP_COUNT];
+};
+
+static double start_wall, start_processor;
+
+static void start(void)
+{
+    start_processor = processor();
+    start_wall = now();
+}
+
+static void stop(struct times *times, enum step step)
+{
+    times->wall[step] = now() - start_wall;
+    times->processor[step] = processor() - start_processor;
+}
+
+/* Filters as lua makes them of: size == 0xf8; size == 0xf8 and state == busy and stored == 0x7dfe;
+ * size == 0xf8 and stored == 0x7dfe or u32(0) == 0x10000001. */
+static const struct hs_filter_op by_size[] = {
+    {HS_FILTER_FIELD, HS_BLOCK_FIELD_SIZE},
+    {HS_FILTER_PUSH, 0xf8},
+    {HS_FILTER_EQUAL, 0},
+};
+static const struct hs_filter_op by_terms[] = {
+    {HS_FILTER_FIELD, HS_BLOCK_FIELD_SIZE},
+    {HS_FILTER_PUSH, 0xf8},
+    {HS_FILTER_EQUAL, 0},
+    {HS_FILTER_JUMP_UNLESS, 11},
+    {HS_FILTER_FIELD, HS_BLOCK_FIELD_STATE},
+    {HS_FILTER_PUSH, HS_BLOCK_BUSY},
+    {HS_FILTER_EQUAL, 0},
+    {HS_FILTER_JUMP_UNLESS, 11},
+    {HS_FILTER_FIELD, HS_BLOCK_FIELD_STORED},
+    {HS_FILTER_PUSH, 0x7dfe},
+    {HS_FILTER_EQUAL, 0},
+};
+static const struct hs_filter_op by_read[] = {
+    {HS_FILTER_FIELD, HS_BLOCK_FIELD_SIZE},
+    {HS_FILTER_PUSH, 0xf8},
+    {HS_FILTER_EQUAL, 0},
+    {HS_FILTER_JUMP_UNLESS, 7},
+    {HS_FILTER_FIELD, HS_BLOCK_FIELD_STORED},
+    {HS_FILTER_PUSH, 0x7dfe},
+    {HS_FILTER_EQUAL, 0},
+    {HS_FILTER_JUMP_IF, 12},
+    {HS_FILTER_PUSH, 0},
+    {HS_FILTER_READ, 4},
+    {HS_FILTER_PUSH, 0x10000001},
+    {HS_FILTER_EQUAL, 0},
+};
+
+static uint64_t filter(struct hs_dump *dump, const struct hs_set *set, const struct hs_filter_op *ops, size_t count,
+                       enum step step, struct times *times)
+{
+    struct hs_filter *filter;
+    struct hs_set *found;
+    struct hs_error err;
+    uint64_t matches;
+
+    must(hs_filter_create(dump, ops, count, NULL, 0, NULL, &filter, &err), &err);
+    start();
+    must(hs_set_where(set, filter, NULL, &found, &err), &err);
+    stop(times, step);
+    matches = hs_set_count(found);
+    hs_set_destroy(found);
+    hs_filter_destroy(filter);
+    return matches;
+}
+
+/* Opens, walks, groups by heap and size, filters all blocks. */
+static void round_of(const char *path, unsigned threads, struct times *times, uint32_t *count_ret, uint64_t *matches,
                      unsigned long *memory_ret)
 {
-    /* size == 0xf8 and stored == 0x7dfe or u32(0) == 0x10000001 */
-    static const struct hs_filter_op ops[] = {
-        {HS_FILTER_FIELD, HS_BLOCK_FIELD_SIZE},
-        {HS_FILTER_PUSH, 0xf8},
-        {HS_FILTER_EQUAL, 0},
-        {HS_FILTER_JUMP_UNLESS, 7},
-        {HS_FILTER_FIELD, HS_BLOCK_FIELD_STORED},
-        {HS_FILTER_PUSH, 0x7dfe},
-        {HS_FILTER_EQUAL, 0},
-        {HS_FILTER_JUMP_IF, 12},
-        {HS_FILTER_PUSH, 0},
-        {HS_FILTER_READ, 4},
-        {HS_FILTER_PUSH, 0x10000001},
-        {HS_FILTER_EQUAL, 0},
-    };
     static const enum hs_key keys[] = {HS_KEY_HEAP, HS_KEY_SIZE};
     const struct hs_open_options open = {.thread_count = threads};
     const struct hs_set_options busy = {.states = 1u << HS_BLOCK_BUSY};
     const struct hs_blocks *blocks;
-    struct hs_filter *filter;
     struct hs_groups *groups;
-    struct hs_set *set, *found;
+    struct hs_set *set, *all;
     struct hs_dump *dump;
     struct hs_error err;
-    double start = now();
 
+    start();
     must(hs_dump_open(path, &open, &dump, &err), &err);
+    stop(times, STEP_OPEN);
+    start();
     must(hs_dump_blocks(dump, NULL, &blocks, &err), &err);
-    seconds[0] = now() - start;
+    stop(times, STEP_WALK);
     must(hs_set_create(dump, &busy, NULL, &set, &err), &err);
-    start = now();
+    start();
     must(hs_set_group(set, keys, NULL, 2, NULL, &groups, &err), &err);
-    seconds[1] = now() - start;
-    must(hs_filter_create(dump, ops, sizeof ops / sizeof *ops, NULL, 0, NULL, &filter, &err), &err);
-    start = now();
-    must(hs_set_where(set, filter, NULL, &found, &err), &err);
-    seconds[2] = now() - start;
+    stop(times, STEP_GROUP);
+    must(hs_set_create(dump, NULL, NULL, &all, &err), &err);
+    matches[0] = filter(dump, all, by_size, sizeof by_size / sizeof *by_size, STEP_SIZE, times);
+    matches[1] = filter(dump, all, by_terms, sizeof by_terms / sizeof *by_terms, STEP_TERMS, times);
+    matches[2] = filter(dump, all, by_read, sizeof by_read / sizeof *by_read, STEP_READ, times);
     *count_ret = hs_blocks_count(blocks);
     *memory_ret = private_bytes();
-    hs_set_destroy(found);
-    hs_filter_destroy(filter);
     hs_groups_destroy(groups);
+    hs_set_destroy(all);
     hs_set_destroy(set);
     hs_dump_close(dump);
 }
@@ -119,7 +190,7 @@ static double lookups_a_second(const char *path)
     uint32_t count, found = 0;
     uint64_t seed = 1;
     hs_va *addresses = malloc(LOOKUPS * sizeof *addresses);
-    double start, seconds;
+    double from, seconds;
 
     if (!addresses)
         exit(1);
@@ -133,13 +204,13 @@ static double lookups_a_second(const char *path)
         must(hs_blocks_get(blocks, (uint32_t)((seed >> 33) % count), &block), &err);
         addresses[i] = block.va + (seed >> 20) % block.total;
     }
-    start = now();
+    from = now();
     for (uint32_t i = 0; i < LOOKUPS; i++) {
         uint32_t id;
 
         found += hs_blocks_find_id(blocks, addresses[i], &id) == HS_OK;
     }
-    seconds = now() - start;
+    seconds = now() - from;
     if (found != LOOKUPS)
         fprintf(stderr, "bench: %u of %u addresses found\n", found, LOOKUPS);
     free(addresses);
@@ -147,66 +218,127 @@ static double lookups_a_second(const char *path)
     return LOOKUPS / seconds;
 }
 
-static int engine(const char *path)
+/* `step` of all rounds: "name_1 seconds", "name_1_cpu seconds". */
+static void print_step(const struct times *times, int rounds, enum step step, const char *threads)
 {
-    static const char *const names[] = {"walk", "group", "filter"};
-    double seconds[3][2][ROUNDS];
-    unsigned long memory = 0;
+    double wall[MAX_ROUNDS], cpu[MAX_ROUNDS];
+
+    for (int i = 0; i < rounds; i++) {
+        wall[i] = times[i].wall[step];
+        cpu[i] = times[i].processor[step];
+    }
+    printf("%s_%s %.6f\n%s_%s_cpu %.6f\n", step_names[step], threads, median(wall, rounds), step_names[step], threads,
+           median(cpu, rounds));
+}
+
+static int engine(const char *path, int rounds)
+{
+    struct times *times = calloc((size_t)rounds * 2, sizeof *times);
+    unsigned long memory = 0, most = 0;
+    uint64_t matches[3];
     uint32_t count = 0;
 
-    for (int round = 0; round < ROUNDS; round++) {
-        for (int all = 0; all < 2; all++) {
-            double steps[3];
-
-            round_of(path, all ? 0 : 1, steps, &count, &memory);
-            for (int i = 0; i < 3; i++)
-                seconds[i][all][round] = steps[i];
-        }
+    if (!times)
+        return 1;
+    for (int i = 0; i < rounds; i++) {
+        round_of(path, 1, &times[i], &count, matches, &memory);
+        most = memory > most ? memory : most;
+        round_of(path, 0, &times[rounds + i], &count, matches, &memory);
+        most = memory > most ? memory : most;
     }
     printf("blocks %u\n", count);
-    for (int i = 0; i < 3; i++)
-        printf("%s_1 %.6f\n%s_all %.6f\n", names[i], median(seconds[i][0], ROUNDS), names[i],
-               median(seconds[i][1], ROUNDS));
-    printf("private_bytes %lu\n", memory);
+    printf("matches %llu %llu %llu\n", (unsigned long long)matches[0], (unsigned long long)matches[1],
+           (unsigned long long)matches[2]);
+    for (enum step step = 0; step < STEP_COUNT; step++) {
+        print_step(times, rounds, step, "1");
+        print_step(times + rounds, rounds, step, "all");
+    }
+    printf("private_bytes %lu\n", most);
     printf("lookups_a_second %.0f\n", lookups_a_second(path));
+    free(times);
     return 0;
+}
+
+/* Starts a command whose output nobody wants. */
+static pid_t run(char **command)
+{
+    pid_t child = fork();
+
+    if (child == 0) {
+        int sink = open("/dev/null", O_WRONLY);
+
+        dup2(sink, 1);
+        execvp(command[0], command);
+        _exit(127);
+    }
+    return child;
+}
+
+static bool succeeded(pid_t child, int status, char **command)
+{
+    if (child > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        return true;
+    fprintf(stderr, "bench: %s failed\n", command[0]);
+    return false;
 }
 
 static int time_command(int rounds, char **command)
 {
-    double *seconds = calloc((size_t)rounds, sizeof *seconds);
+    double wall[MAX_ROUNDS], cpu[MAX_ROUNDS];
 
-    for (int i = 0; seconds && i < rounds; i++) {
-        double start = now();
-        pid_t child = fork();
-        int status;
+    for (int i = 0; i < rounds; i++) {
+        double from = now();
+        struct rusage usage;
+        pid_t child = run(command);
+        int status = 0;
 
-        if (child == 0) {
-            int sink = open("/dev/null", O_WRONLY);
-
-            dup2(sink, 1);
-            execvp(command[0], command);
-            _exit(127);
-        }
-        if (child < 0 || waitpid(child, &status, 0) != child || !WIFEXITED(status) || WEXITSTATUS(status)) {
-            fprintf(stderr, "bench: %s failed\n", command[0]);
+        if (child > 0)
+            child = wait4(child, &status, 0, &usage);
+        wall[i] = now() - from;
+        if (!succeeded(child, status, command))
             return 1;
-        }
-        seconds[i] = now() - start;
+        cpu[i] = (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+                 (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
     }
-    if (!seconds)
+    printf("%.6f %.6f\n", median(wall, rounds), median(cpu, rounds));
+    return 0;
+}
+
+static int memory_of_command(char **command)
+{
+    const struct timespec pause = {.tv_nsec = 200000};
+    unsigned long kib, most = 0;
+    pid_t child = run(command), ended;
+    char path[64], line[256];
+    int status = 0;
+
+    snprintf(path, sizeof path, "/proc/%d/status", (int)child);
+    while ((ended = waitpid(child, &status, WNOHANG)) == 0) {
+        FILE *file = fopen(path, "r");
+
+        while (file && fgets(line, sizeof line, file))
+            if (sscanf(line, "RssAnon: %lu", &kib) == 1 && kib > most)
+                most = kib;
+        if (file)
+            fclose(file);
+        nanosleep(&pause, NULL);
+    }
+    if (!succeeded(ended, status, command))
         return 1;
-    printf("%.6f\n", median(seconds, rounds));
-    free(seconds);
+    printf("%lu\n", most * 1024);
     return 0;
 }
 
 int main(int argc, char **argv)
 {
-    if (argc == 3 && strcmp(argv[1], "engine") == 0)
-        return engine(argv[2]);
-    if (argc > 3 && strcmp(argv[1], "time") == 0 && atoi(argv[2]) > 0 && atoi(argv[2]) < 1000)
-        return time_command(atoi(argv[2]), argv + 3);
-    fprintf(stderr, "usage: bench engine DUMP | bench time ROUNDS COMMAND...\n");
+    int rounds = argc > 3 ? atoi(argv[strcmp(argv[1], "engine") == 0 ? 3 : 2]) : 0;
+
+    if (argc == 4 && strcmp(argv[1], "engine") == 0 && rounds > 0 && rounds <= MAX_ROUNDS)
+        return engine(argv[2], rounds);
+    if (argc > 3 && strcmp(argv[1], "time") == 0 && rounds > 0 && rounds <= MAX_ROUNDS)
+        return time_command(rounds, argv + 3);
+    if (argc > 2 && strcmp(argv[1], "memory") == 0)
+        return memory_of_command(argv + 2);
+    fprintf(stderr, "usage: bench engine DUMP ROUNDS | bench time ROUNDS COMMAND... | bench memory COMMAND...\n");
     return 2;
 }

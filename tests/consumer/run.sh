@@ -33,13 +33,18 @@ pc=$(cd "$tree" && find . -name heapsift.pc)
 # pkg-config escapes the blank in the folder's name for a shell to read.
 eval "flags=($(PKG_CONFIG_PATH="$tree/$(dirname "$pc")" pkg-config --cflags --libs heapsift))"
 libdir=$(cd "$tree/$(dirname "$pc")/.." && pwd)
-"$cc" -std=c17 -Wall -Wextra -Werror -o totals_pkgconfig "$SRC/tests/consumer/main.c" "${flags[@]}"
+"$cc" -std=c17 -Wall -Wextra -Werror -o totals_pkgconfig "$SRC/docs/examples/heap_totals.c" "${flags[@]}"
+# The program that README.md shows: its indented lines from the first #include to a closing brace of its own.
+sed -n '/^    #include <heapsift/,/^    }$/s/^    //p' "$SRC/README.md" > readme.c
+"$cc" -std=c17 -Wall -Wextra -Werror -o totals_readme readme.c "${flags[@]}"
 for header in "$tree"/include/heapsift/*.h; do
     "$cc" -std=c17 -Wall -Wextra -Wpedantic -Werror -fsyntax-only -x c -I "$tree/include" "$header"
     c++ -std=c++17 -Wall -Wextra -Wpedantic -Werror -fsyntax-only -x c++ -I "$tree/include" "$header"
 done
 
 export LD_LIBRARY_PATH=$libdir
+./totals_readme tiny.dmp > readme.txt || die "the program of README.md fails"
+[[ $(cat readme.txt) =~ ^[1-9][0-9]*\ blocks$ ]] || die "the program of README.md prints: $(cat readme.txt)"
 ./totals_pkgconfig tiny.dmp | tee expected.txt
 grep -q '^heap ' expected.txt || die "no heap was printed"
 for program in cmake/totals_heapsift cmake/totals_heapsift_static; do

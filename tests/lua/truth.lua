@@ -53,7 +53,7 @@ function truth.blocks(options)
         local count <const> = compare_blocks(dump, file)
         local inside, outside = program.output { "run", SCRIPTS .. "lookups.lua", dump, "--count", "4000" }
             :match("^(%d+) inside, (%d+) outside\n$")
-        assert.is_true(count > 1000 and tonumber(inside) > 10000 and tonumber(outside) > 100)
+        assert.is_true(count > 1000 and tonumber(inside) > 10000 and tonumber(outside) > 20)
     end)
 end
 

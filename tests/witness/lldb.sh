@@ -2,6 +2,7 @@
 # Outside witness: lldb opens a dump that heapsift wrote (run sample) or reads, and finds the same modules, threads and
 # bytes. This script only makes lldb's Python package usable; lldb_check.py does the comparing (see there).
 #
+#     HEAPSIFT=path/to/heapsift tests/witness/lldb.sh       on samples of its own, x86 and x64: what ctest runs
 #     HEAPSIFT=path/to/heapsift tests/witness/lldb.sh DUMP [--truth TRUTH.json] [ADDRESS...]
 #     tests/witness/lldb.sh DUMP --walk SEGMENT...       time a heap walk through lldb (the benchmark's slow floor)
 #
@@ -21,9 +22,8 @@ for folder in $(printf '%s\n' /usr/lib/llvm-*/lib/python3*/dist-packages/lldb | 
     done
 done
 [ -n "$package" ] || skip "no Python package of lldb with its library"
-if [ ! -f "${1:-}" ]; then echo "lldb.sh: a dump is wanted" >&2; exit 2; fi
-dump=$(readlink -f "$1")
-shift
+if [ $# -gt 0 ] && [ ! -f "$1" ]; then echo "lldb.sh: $1 is no file" >&2; exit 2; fi
+if [ $# -eq 0 ] && [ -z "${HEAPSIFT:-}" ]; then echo "lldb.sh: HEAPSIFT must name the heapsift program" >&2; exit 2; fi
 
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
@@ -40,4 +40,16 @@ for argument; do
 done
 if [ -n "${HEAPSIFT:-}" ]; then HEAPSIFT=$(readlink -f "$(command -v "$HEAPSIFT")"); export HEAPSIFT; fi
 cd "$dir/empty"
-HOME=$dir PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$dir/python timeout "${TIMEOUT:-300}" "$python" "$here/lldb_check.py" "$dump" "${arguments[@]}"
+check() {
+    HOME=$dir PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$dir/python timeout "${TIMEOUT:-300}" \
+        "$python" "$here/lldb_check.py" "$@"
+}
+
+if [ ${#arguments[@]} -gt 0 ]; then
+    check "${arguments[@]}"
+    exit
+fi
+for arch in x86 x64; do
+    "$HEAPSIFT" run sample "$dir/$arch.dmp" --arch "$arch" --scale 0.02 --truth "$dir/$arch.json"
+    check "$dir/$arch.dmp" --truth "$dir/$arch.json"
+done

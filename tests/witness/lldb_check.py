@@ -88,12 +88,24 @@ class Heapsift:
         with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
             script.write(THREADS)
             script.flush()
-            rows = [line.split("\t") for line in self.run(script.name)[1].splitlines()]
+            lines = self.run(script.name)[1].splitlines()
+        rows = [line.split("\t") for line in lines if not line.startswith("note: ")]
         return [(int(row[0]), *(None if text == "-" else int(text, 16) for text in row[1:3])) for row in rows]
 
     def read(self, address, size):
-        code, out = self.run("memory", f"{address:x}", "--words", str((size + 3) // 4), "--json", allowed=(0, 6))
-        return bytes.fromhex(json.loads(out)["result"]["bytes"])[:size] if code == 0 else b""
+        code, out = self.run("memory", f"{address:x}", "--as", "dwords", "--words", str((size + 3) // 4), "--json",
+                             allowed=(0, 6))
+        return element_bytes(json.loads(out)["result"])[:size] if code == 0 else b""
+
+
+def element_bytes(result):
+    """The bytes of `memory --json`, up to the first element that the dump does not hold."""
+    data = b""
+    for element in result["elements"]:
+        if "value" not in element:
+            break
+        data += int(element["value"], 16).to_bytes(result["element_size"], "little")
+    return data
 
 
 def number(value):

@@ -118,8 +118,11 @@ def result(name, *arguments):
         sys.exit(f"wine.sh: heapsift run {name} ended with {code}: {err.strip()}")
     return json.loads(out)
 
-def number(text):
-    return int(str(text), 16)
+def lines_of(out):      # without the notes on what could not be read
+    return [line for line in out.splitlines() if not line.startswith("note: ")]
+
+def number(value):      # addresses are hex texts, sizes and times plain numbers
+    return value if isinstance(value, int) else int(value, 16)
 
 process = of("process")[0]
 info = result("info")["result"]
@@ -131,7 +134,7 @@ check("NtGlobalFlag", number(info["global_flag"]), number(process["global_flag"]
 
 code, out, err = run(folder + "/threads.lua", dump)
 check("threads: exit code, errors", (code, err), (0, ""))
-threads = {row[0]: row[1:] for row in (line.split("\t") for line in out.splitlines())}
+threads = {row[0]: row[1:] for row in (line.split("\t") for line in lines_of(out))}
 check("thread ids", sorted(threads), sorted(str(t["id"]) for t in of("thread")))
 for t in of("thread"):
     teb, base, limit, ip, sp = threads.get(str(t["id"]), "-----")
@@ -157,7 +160,7 @@ for m in of("module"):
 wanted = {stem(e["module"]) + "!" + e["name"]: e for e in of("export")}
 code, out, err = run(folder + "/exports.lua", dump, *wanted)
 check("exports: exit code, errors", (code, err), (0, ""))
-rows = dict(line.split("\t", 1) for line in out.splitlines())
+rows = dict(line.split("\t", 1) for line in lines_of(out))
 for name, e in wanted.items():
     found, symbol, back = rows.get(name, "-\t-\t-").split("\t")
     check("resolve " + name, found, e["address"])
@@ -169,12 +172,16 @@ for name, e in wanted.items():
 def memory(address, size):
     data = b""
     while len(data) < size:
-        step = min(size - len(data), 0x10000)
-        got = result("memory", f"{address + len(data):x}", "--words", str((step + 3) // 4))["result"]["bytes"]
-        got = bytes.fromhex(got)[:step]
-        if not got:
+        step = min(size - len(data), 0x40000)
+        got = result("memory", f"{address + len(data):x}", "--as", "qwords", "--words", str((step + 7) // 8))["result"]
+        part = b""
+        for element in got["elements"]:
+            if "value" not in element:
+                break
+            part += int(element["value"], 16).to_bytes(got["element_size"], "little")
+        if not part:
             break
-        data += got
+        data += part[:step]
     return data
 
 def fnv(data):

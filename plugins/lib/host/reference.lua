@@ -1,5 +1,6 @@
 -- reference.lua: `heapsift help NAME` for the functions, methods and objects of the Lua surface, out of the annotated
 -- stub. The stub is read as text: comment lines that begin with three dashes, then the function or class they are for.
+-- Pages of docs/ that are a subject of their own are printed whole.
 
 local core = require "host.core"
 
@@ -24,7 +25,7 @@ local function render(title, block)
     return table.concat(out, "\n") .. "\n"
 end
 
--- Entries by name: "dump:blocks", "heapsift.open", "block". Each has `text`, and for a class its methods.
+-- Entries by name: "dump:blocks", "heapsift.open", "block", "block.size". Each has `text`, and a class its methods.
 local function read(path)
     local file <close> = assert(io.open(path))
     local entries, block, class = {}, {}, nil
@@ -34,6 +35,10 @@ local function read(path)
         if comment then
             class = class or comment:match "^@class (%S+)"
             block[#block + 1] = comment
+            local field, what = comment:match "^@field ([%w_]+%??)%s*(.*)$"
+            if class and field then
+                entries[class .. "." .. field:gsub("%?", "")] = { text = ("%s.%s  %s\n"):format(class, field, what) }
+            end
         else
             if method then
                 entries[method] = { text = render(method .. arguments, block) }
@@ -48,12 +53,64 @@ local function read(path)
     return entries
 end
 
+-- Pages by the words that ask for them, and by their files.
+local PAGES <const> = { filter = "filters.md", filters = "filters.md" }
+local WIDTH <const> = 100
+
+-- Words of a paragraph in lines of at most WIDTH columns; those after the first are indented by `hang` blanks.
+local function wrap(out, first, paragraph, hang)
+    local line, empty = first, true
+    for word in paragraph:gmatch "%S+" do
+        if not empty and utf8.len(line) + 1 + utf8.len(word) > WIDTH then
+            out[#out + 1], line, empty = line, (" "):rep(hang), true
+        end
+        line, empty = line .. (empty and "" or " ") .. word, false
+    end
+    out[#out + 1] = line
+end
+
+-- The lines of a Markdown table as two columns, without the line of dashes.
+local function columns(out, rows)
+    local widest = 0
+    for _, row in ipairs(rows) do widest = math.max(widest, utf8.len(row[1])) end
+    for _, row in ipairs(rows) do
+        local first = "    " .. row[1] .. (" "):rep(widest - utf8.len(row[1]) + 2)
+        wrap(out, first, row[2], 4 + widest + 2)
+    end
+end
+
+-- A page of Markdown as text for a terminal.
+local function page(path)
+    local out, rows = {}, {}
+    for line in io.lines(path) do
+        local left, right = line:match "^| (.-) | (.*) |$"
+        if left then
+            if not left:find "^%-+$" then rows[#rows + 1] = { (left:gsub("`", "")), right } end
+        else
+            if #rows > 0 then columns(out, rows) end
+            rows = {}
+            local heading = line:match "^#+ (.*)$"
+            if heading or line == "" or line:find "^    " then
+                out[#out + 1] = heading and heading:upper() or line
+            elseif line:find "^%- " then
+                wrap(out, "  - ", line:sub(3), 4)
+            else
+                wrap(out, "", (line:gsub("%*%*", "")), 0)
+            end
+        end
+    end
+    if #rows > 0 then columns(out, rows) end
+    return table.concat(out, "\n") .. "\n"
+end
+
 -- The text for a name, or nil and every name there is. A method is also found by its last part if only one has it,
 -- unless `exact`.
 function reference.help(data_dir, name, exact)
+    local subject = PAGES[name] and data_dir .. "/docs/" .. PAGES[name]
+    if subject and core.kind(subject) == "file" then return page(subject) end
     local path = data_dir .. "/plugins/lib/heapsift.meta.lua"
     if core.kind(path) ~= "file" then return nil, {} end
-    local entries, names, found = read(path), {}, {}
+    local entries, names, found = read(path), { "filter" }, {}
     for known in pairs(entries) do
         names[#names + 1] = known
         if known == name or not exact and known:match "[.:]([%w_]+)$" == name then found[#found + 1] = known end

@@ -40,6 +40,8 @@ local entry = require "entry"
 local firstword = require "firstword"
 
 local wanted = { state = pick.state(args.state, args.filter), stored = args.stored, filter = args.filter }
+local names = args.by and keys.parse("by", args.by)
+wanted.keys = names
 local heaps
 if args.heap then
     wanted.heap = pick.heap(dump, args.heap)
@@ -104,8 +106,7 @@ local function print_blocks()
     footer()
 end
 
-if args.by then
-    local names = keys.parse("by", args.by)
+if names then
     local groups = keys.groups(chosen, names, "S")
     if args.json then
         return report:result {

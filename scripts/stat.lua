@@ -57,7 +57,7 @@ local function unread_bytes(heaps)
 end
 
 local function choose(heap)
-    return pick.blocks(dump, { heap = heap, state = state, filter = args.where })
+    return pick.blocks(dump, { heap = heap, state = state, filter = args.where, keys = names })
 end
 
 local function json_list(chosen, heaps)

@@ -108,6 +108,20 @@ local function filter_program(typed)
     return program
 end
 
+-- Labels cost a look at every busy block, so the recognisers run only where somebody asks for types.
+local function label_if_asked(dump, program, keys)
+    local asked = false
+    for _, op in ipairs(program and program.ops or {}) do
+        asked = asked or op[1] == "LABEL"
+    end
+    for _, key in ipairs(keys or {}) do
+        asked = asked or key == "type"
+    end
+    if asked then
+        heapsift.recognise(dump)
+    end
+end
+
 -- The state that blocks must have: the one that --state names; else "busy", unless the user's filter speaks of states
 -- itself: then "all".
 function pick.state(named, typed)
@@ -122,10 +136,11 @@ function pick.state(named, typed)
     return "busy"
 end
 
--- The set of blocks that a user chose. `wanted`: heap, state ("all" or nil: every one), low and high (sizes), stored,
--- filter (a filter text of the user's own); each may be left out. A bad filter text ends the script.
+-- The set of blocks that a user chose. `wanted`: heap, state ("all" or nil: every one), low and high (sizes),
+-- stored, filter (a filter text of the user's own), keys (what they will be grouped by); each may be left out.
+-- A bad filter text ends the script.
 function pick.blocks(dump, wanted)
-    local conditions = {}
+    local conditions, program = {}, nil
     if wanted.low then
         conditions[#conditions + 1] = string.format("size in %d..%d", wanted.low, wanted.high)
     end
@@ -133,9 +148,10 @@ function pick.blocks(dump, wanted)
         conditions[#conditions + 1] = string.format("stored == %d", wanted.stored)
     end
     if wanted.filter then
-        filter_program(wanted.filter)
+        program = filter_program(wanted.filter)
         conditions[#conditions + 1] = "(" .. wanted.filter .. ")"
     end
+    label_if_asked(dump, program, wanted.keys)
     -- States alone need no look at any block: the walk has counted them.
     local options = { state = wanted.state ~= "all" and wanted.state or nil }
     local set = wanted.heap and wanted.heap:blocks(options) or dump:blocks(options)

@@ -39,11 +39,11 @@ sample() {
 declare -A value # value[scale.name]
 measure() {
     local scale=$1 dump=$2 name number cpu out floors=() floor_cpus=() stats=() cpus=()
-    "$HEAPSIFT" run "$here/runs.lua" "$dump" > "$WORK/runs.txt"
+    "$HEAPSIFT" run "$here/runs.lua" "$dump" > "$WORK/runs-$scale.txt"
     cat "$dump" > /dev/null # warm
     # The floor and the program take turns, so that whatever else the machine does hits both.
     for _ in 1 2 3; do
-        out=$("$tool/floor" "$dump" "$WORK/runs.txt" "$rounds")
+        out=$("$tool/floor" "$dump" "$WORK/runs-$scale.txt" "$rounds")
         read -r number cpu value[$scale.floor_blocks] _ <<< "$out"
         floors+=("$number") floor_cpus+=("$cpu")
         out=$("$tool/bench" time "$rounds" "$HEAPSIFT" run stat "$dump")
@@ -169,7 +169,7 @@ bar "the same of a C program that walks, groups and filters" "$(mib "$(v private
     "$(calc "$(v private_bytes) / $blocks" '%.1f') bytes a block" "at most 4 bytes a block" \
     "$(v private_bytes) <= 4 * $blocks"
 bar "address to block, one core, after the walk" "$(millions "$(v lookups_a_second)")" "" "at least 5 million/s" \
-    "$(v lookups_a_second) >= 5e6"
+    "$(v lookups_a_second) >= 5e6" "$(v lookups_a_second_cpu) >= 5e6"
 bar "\`info\`, whole process" "$(ms "$(v info)") ($(ms "$(v info_cpu)") of processor)" "" "at most 50 ms" \
     "$(v info) <= 0.05" "$(v info_cpu) <= 0.05"
 bar "\`info\` on a sparse dump of $(calc "$sparse_size / 1073741824" '%.1f') GiB ($(mib "$sparse_disk") on disk)" \

@@ -21,6 +21,8 @@ cd "$work/elsewhere"
 env -u SRC -u BUILD "$heapsift" version
 env -u SRC -u BUILD "$heapsift" run sample tiny.dmp --tiny > sample.log
 env -u SRC -u BUILD "$heapsift" run stat tiny.dmp > stat.txt
+env -u SRC -u BUILD "$heapsift" help filter > filter.txt
+grep -q '^TWENTY EXAMPLES$' filter.txt || die "the installed program does not know: help filter"
 [[ -s stat.txt ]] || die "the installed program printed nothing for: run stat"
 
 "$cmake" -S "$SRC/tests/consumer" -B cmake -G Ninja "-DCMAKE_C_COMPILER=$cc" "-DCMAKE_PREFIX_PATH=$tree" > cmake.log

@@ -13,6 +13,7 @@ local RUNS <const> = {
     { "stat-stored", "stat", "--by", "stored,heap", "--grp", "B", "--top", "5" },
     { "blocks", "blocks", "--heap", "36f0000", "--size", "f8", "--limit", "10" },
     { "blocks-by", "blocks", "--size", "f8", "--by", "stored,size" },
+    { "blocks-filter", "blocks", "size == 0xf8 and state == busy", "--by", "stored,size,heap" },
     { "block", "block", "0372e598" }, { "block-windbg", "block", "0372e5a4", "--windbg-names" },
     { "block-header", "block", "36f0010" }, { "block-past", "block", "0372e69c" },
     { "traces", "traces", "--top", "5" }, { "trace", "trace", "1" },

@@ -66,7 +66,31 @@ describe("heapsift help NAME", function()
         assert.truthy(out:find("The Lua object of that name: block", 1, true))
         assert.truthy(out:find("field  stored_index", 1, true), out)
     end)
+    it("tells of fields", function()
+        assert.truthy(help "block.stored_index":find("low bits of its trace's index", 1, true))
+        assert.truthy(help "dump.traces":find("nil if there is none", 1, true))
+        assert.truthy(help "contention_count":find("^heap%.contention_count"))
+    end)
+    it("prints the language of filters, every example of it", function()
+        local out = help "filter"
+        assert.equal(out, (help "filters"))
+        local flat = out:gsub("%s+", " ")
+        local page = program.read_file(program.root .. "/docs/filters.md")
+        local count = 0
+        for example in page:gmatch "\n%- (`[^\n]-` : [^\n]*)" do
+            count = count + 1
+            assert.truthy(flat:find(example, 1, true), example)
+        end
+        assert.equal(20, count)
+        for field in pairs { first_word = 1, stored = 1, previous = 1 } do
+            assert.truthy(out:find("\n    [%l_, ]*" .. field), field)
+        end
+        assert.is_nil(out:find("| --- |", 1, true))
+    end)
     it("suggests the nearest name", function()
+        local _, wrong, line = program.run { "help", "fliter" }
+        assert.equal(2, wrong)
+        assert.truthy(line:find("did you mean 'filter'", 1, true), line)
         local out, code, err = help "dump:bloks"
         assert.equal("", out)
         assert.equal(2, code)

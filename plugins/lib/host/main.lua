@@ -22,7 +22,7 @@ Usage: heapsift run NAME|FILE.lua INPUT [ARG...] [options]
        heapsift NAME INPUT [ARG...] [options]      the same for a bundled script
        heapsift list                               the bundled scripts, and all plugins
        heapsift help [NAME|FILE.lua]               what a script or plugin does and takes; or a name of the Lua surface,
-                                                   such as dump:blocks, set, block
+                                                   such as dump:blocks, set, block; or filter
        heapsift version
 
 Every script knows --help and --json. Addresses and trace indexes are hex with or without 0x (0n for decimal), numbers

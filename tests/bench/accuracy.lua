@@ -4,10 +4,10 @@
 -- is full): right = min(blocks of a share, true blocks of its trace). accuracy: right bytes of all bytes, unclaimed
 -- ones are wrong. calibration: ten bins of confidence, weighted by bytes, of |mean confidence - right / claimed|.
 -- certain: shares of at least 0.99 that are wrong in a block or more, of all such shares. leader: dumps whose caller
--- with most unreferenced bytes is that of the largest planted leak. oracle: gives each group to the candidate that
--- makes most blocks of its size and heap, told of each call site what the generator knows: how many blocks of it are
--- live, its sizes, its heap. That is more than any analysis can know, so the bar is on the strict side.
--- plain: the lowest candidate, which is what a debugger shows.
+-- with most unreferenced bytes is one of the largest planted leak (an operation may allocate in several places).
+-- oracle: gives each group to the candidate that makes most blocks of its size and heap, told of each call site what
+-- the generator knows: how many blocks of it are live, its sizes, its heap. That is more than any analysis can know, so
+-- the bar is on the strict side. plain: the lowest candidate, which is what a debugger shows.
 
 heapsift.script {
     summary = "measure the attribution on variants",
@@ -181,8 +181,8 @@ local function measure(score, case, a)
             if not best or bytes > suspects[best] or bytes == suspects[best] and caller < best then best = caller end
         end
         score.leaks = score.leaks + 1
-        if best == case.leader then score.leaders = score.leaders + 1 end
-        score.missed = best ~= case.leader
+        if case.leader[best] then score.leaders = score.leaders + 1 end
+        score.missed = not case.leader[best]
     end
 end
 
@@ -221,11 +221,12 @@ local function load_case(seed)
     end
     local most = -1
     for _, leaker in ipairs(truth.leakers) do
-        local bytes, index = 0, nil
+        local bytes, called = 0, {}
         for _, trace in ipairs(leaker.traces) do
-            bytes, index = bytes + (by_trace[trace] or 0), trace > 0 and trace or index
+            bytes = bytes + (by_trace[trace] or 0)
+            if trace > 0 then called[dump.traces[trace]:caller()] = true end
         end
-        if bytes > most then most, case.leader = bytes, dump.traces[index]:caller() end
+        if bytes > most then most, case.leader = bytes, called end
     end
     return case
 end

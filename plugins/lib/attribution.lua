@@ -40,8 +40,8 @@ local TEMPER <const> = 0.8
 local TOLERANCE <const> = 1.01
 local FIXED_MIN <const> = 10          -- blocks of one size that are a clump of their own
 local WAYS_MAX <const> = 64         -- ways to give clumps to candidates that are tried
-local FIRST <const> = 800            -- stored indexes, most bytes first, that are read and learned from at once
-local SURE <const> = 0.9999           -- no later round changes this
+local FIRST <const> = 600            -- stored indexes, most bytes first, that are read and learned from at once
+local SURE <const> = 0.999           -- later rounds leave it alone
 local SAMPLES <const> = 6000          -- blocks in doubt whose neighbours are looked at
 local NEAR <const> = 0x400            -- return addresses this close are one function
 local CLEAR <const> = 0.995
@@ -592,13 +592,13 @@ function Attribution:round()
     self.second = math.min(0.5, several / contested)
 end
 
--- Judges what was read first; what was sure twice stays.
+-- Judges what was read first; what is sure stays.
 function Attribution:judge_first()
     for _, one in ipairs(self.order) do
         local result = self.judged[one[1]]
         if not result then
             self:judge(one[1])
-        elseif (result.sure or 0) < 2 then
+        elseif (result.sure or 0) < 1 then
             self:weigh(result)
         end
     end

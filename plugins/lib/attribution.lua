@@ -166,7 +166,7 @@ function Attribution:candidates(stored)
     for index = stored, self.count, 1 << self.bits do
         if index > 0 then list[#list + 1] = self:candidate(index) end
     end
-    if stored == 0 then list[#list + 1] = UNRECORDED end
+    if stored == 0 or #list == 0 then list[#list + 1] = UNRECORDED end
     return list
 end
 
@@ -709,9 +709,13 @@ function Attribution:stray(result, clump, owner)
 end
 
 function Attribution:confidence(result, clump, owner, p)
-    if #result.candidates == 1 then return p end
+    local winner = result.candidates[owner]
+    if #result.candidates == 1 then -- nothing to compare with; a damaged entry or index is no good witness
+        if winner.unrecorded then return result.stored == 0 and p or 0.0 end
+        return winner.readable and clump.count <= winner.count * TOLERANCE and p or 0.5
+    end
     p = p * (1 - self:stray(result, clump, owner))
-    if result.stored == 0 and self.db.full and not result.candidates[owner].unrecorded then p = p * ZERO_MOST end
+    if result.stored == 0 and self.db.full and not winner.unrecorded then p = p * ZERO_MOST end
     return p
 end
 
@@ -786,7 +790,10 @@ local function percent(p) return ("%.1f %%"):format(100 * p) end
 
 -- Why a candidate won or lost: sentences.
 function Attribution:reasons(clump, candidate)
-    if candidate.unrecorded then return { "the database was full: the stack was not recorded" } end
+    if candidate.unrecorded then
+        return { clump.stored ~= 0 and "no trace has this index" or self.db.full and
+            "the database was full: the stack was not recorded" or "no trace was stored" }
+    end
     local list = {}
     local function add(...) list[#list + 1] = string.format(...) end
     local count = candidate.count
@@ -827,7 +834,6 @@ function Attribution:of(block)
             clump = cell.clump
         end
     end
-    if #result.candidates == 0 then return nil, 0.0, { "no trace has this index" }, {} end
     local owner, p = clearest(clump)
     local others = {}
     for i, candidate in ipairs(result.candidates) do
@@ -839,7 +845,8 @@ function Attribution:of(block)
     table.sort(others, function(a, b) return a.confidence > b.confidence end)
     local winner = result.candidates[owner]
     p = self:confidence(result, clump, owner, p)
-    local reasons = #result.candidates == 1 and { "the only trace with this index" } or self:reasons(clump, winner)
+    local reasons = #result.candidates == 1 and not winner.unrecorded and p > 0.5 and
+        { "the only trace with this index" } or self:reasons(clump, winner)
     return winner.trace, p, reasons, others
 end
 

@@ -60,6 +60,39 @@ for block in dump:blocks("state == busy"):each() do print(a:of(block)) break end
         assert.truthy(lines[1]:find "^nil\t0.0")
     end)
 
+    it("says so where no trace has the index", function()
+        local path = folder .. "/few.dmp"
+        program.output { "run", "sample", path, "--tiny" }
+        local file <close> = assert(io.open(path, "r+b"))
+        local bytes = file:read "a"
+        -- the index of blocks whose size is a multiple of 8: right behind the tail fill
+        local tail, at, changed = ("\xab"):rep(8), 1, 0
+        while changed < 200 do
+            at = bytes:find(tail, at, true)
+            if not at then break end
+            file:seek("set", at + 7)
+            file:write "\x77\x77"
+            at, changed = at + 16, changed + 1
+        end
+        file:flush()
+        local lines = run_text(folder, [[
+local a = heapsift.attribution(dump)
+local n = 0
+for group in a:groups() do
+    if group.stored == 0x7777 then
+        assert(#group.shares == 1 and group.shares[1].trace == nil and group.shares[1].confidence == 0)
+        n = n + group.blocks
+    end
+end
+print(n > 5)
+local block = dump:blocks("state == busy and stored == 0x7777"):sample(1)[1]
+local trace, confidence, reasons = a:of(block)
+print(trace, confidence, reasons[1])
+]], path)
+        assert.equal("true", lines[1])
+        assert.equal("nil\t0.0\tno trace has this index", lines[2])
+    end)
+
     it("is right about a variant", function()
         local truth = folder .. "/v-4.json"
         program.output { "run", program.root .. "/tests/synth/variants.lua", folder .. "/v-4.dmp", "--seed", "4",

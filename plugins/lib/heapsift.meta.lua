@@ -79,6 +79,20 @@ function heapsift.recognise(dump) end
 ---@return string? code "not-found", "not-applicable", "failed"
 function heapsift.heuristic(name, dump, options, report) end
 
+---Who allocated what, where a stored index fits several traces: made once a dump, after the recognisers. The model
+---stands at the top of plugins/lib/attribution.lua.
+---@param dump dump
+---@return heapsift.attributed
+function heapsift.attribution(dump) end
+
+---Made by heapsift.attribution: a plain table with two methods.
+---    a:of(block) -> trace, confidence, reasons, alternatives: trace is nil where none is recorded; confidence 0 .. 1;
+---        reasons: sentences; alternatives: { trace, confidence, reasons } of the other candidates, likeliest first.
+---    a:groups() -> iterator of { heap, stored, size, blocks, shares = { { trace, index, blocks, confidence } } }: heap is
+---        its address, trace nil and index 0 where the stack was not recorded; those of the stored indexes with most bytes
+---        come first, stop when what follows is small. Blocks that are not busy or store no index are in no group.
+---@class heapsift.attributed
+
 ---What the file of a plugin returns: see docs/recognisers.md.
 ---@class heapsift.plugin
 ---@field name string letters, digits and _

@@ -127,6 +127,12 @@ function run.surface_of(context)
         if code == "failed" then plugin_failed(context, message) end
         return done, message, code
     end
+
+    function surface.attribution(dump)
+        check_dump("attribution", dump)
+        if context.recognised[dump] == "running" then error("heapsift.attribution: called by a recogniser", 2) end
+        return require "attribution".of(dump, surface.recognise)
+    end
     return surface
 end
 
@@ -135,7 +141,7 @@ local function mute(surface)
     local function leave() ends.declared(false) end
     surface.write = function() end
     surface.open, surface.output, surface.fail = leave, leave, leave
-    surface.recognise, surface.heuristic = leave, leave
+    surface.recognise, surface.heuristic, surface.attribution = leave, leave, leave
 end
 
 -- Globals of a plugin's file: those of a script but for dump, args and report, which its functions are given.

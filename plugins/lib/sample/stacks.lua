@@ -104,13 +104,26 @@ local function piece(format, frames)
   return { bytes = table.concat(packed), sum = sum, depth = #frames }
 end
 
+-- The names of a list whose modules are loaded.
+local function loaded(names, by_name)
+  local list = {}
+  for _, name in ipairs(names) do if by_name[name] then list[#list + 1] = name end end
+  return list
+end
+
+local function loaded_callers(source, by_name)
+  local callers = {}
+  for family, names in pairs(source.callers) do callers[family] = loaded(names, by_name) end
+  return callers
+end
+
 -- Makes the composer for an architecture: by_name maps module names to modules with text_from, text_to.
 function stacks.new(abi, by_name, random)
   local source = abi.pointer_size == 4 and OUTLOOK or SERVICE
   local format = "<" .. abi.pointer
   local self = { width = abi.pointer_size, format = format, source = source, by_name = by_name,
     random = random,
-    heads = {}, tails = {}, callers = source.callers,
+    heads = {}, tails = {}, callers = loaded_callers(source, by_name),
     named = abi.pointer_size == 4 and outlook_named() or service_named() }
   for family, variants in pairs(source.families) do
     self.heads[family] = {}
@@ -121,8 +134,9 @@ function stacks.new(abi, by_name, random)
   end
   for index, frames in ipairs(source.outermost) do self.tails[index] = piece(format, frames) end
   local walk, sums, sum = {}, { [0] = 0 }, 0
+  local walked = loaded(source.walk, by_name)
   while #walk < WALK do
-    local module = by_name[source.walk[random(#source.walk)]]
+    local module = by_name[walked[random(#walked)]]
     local around = random(module.text_from + 0x4000, module.text_to - 0x4000)
     for _ = 1, random(2, 7) do
       local frame = around + random(-0x3000, 0x3000)

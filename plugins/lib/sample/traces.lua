@@ -69,19 +69,43 @@ local function spread_depths(self, first, last, frames)
   end
 end
 
+-- Depths of short stacks, so that many entries take little room. full: the last ones are so deep that what is
+-- committed for entries ends where the last entry does.
+local function short_depths(self, header, first_entry, full)
+  local random, depths, smallest, size = self.random, self.depths, self.smallest, first_entry
+  for index = 1, self.count do
+    local fixed = self.fixed[index]
+    depths[index] = fixed and fixed.piece.depth or random(smallest, smallest + 2)
+    size = size + header + self.abi.pointer_size * depths[index]
+  end
+  local missing = full and -size % PAGE // self.abi.pointer_size or 0
+  for index = self.count, 1, -1 do
+    if missing == 0 then break end
+    if not self.fixed[index] then
+      local more = math.min(missing, DEEPEST - depths[index])
+      depths[index], missing = depths[index] + more, missing - more
+    end
+  end
+end
+
 -- Plans the database: depth, family and caller of each entry, and where everything lies.
--- options: { abi, count, composer, random, modules = by name }.
+-- options: { abi, count, composer, random, modules = by name }. For other processes than the case's:
+-- stacks = { index = { piece, count } } instead of the named ones, all others short and of random families;
+-- counts: function(index) -> captures of an entry that has no live blocks; full: no room for a further entry.
 function Traces.plan(options)
   local abi, count, random = options.abi, options.count, options.random
   local self = setmetatable({ abi = abi, count = count, composer = options.composer, random = random,
     depths = {}, family = {}, module = {}, fixed = {}, lists = {} }, Traces)
-  self.named = place_named(count)
+  self.named, self.own_counts = options.stacks and {} or place_named(count), options.counts
   for name, index in pairs(self.named) do self.fixed[index] = self.composer.named[name] end
+  for index, stack in pairs(options.stacks or {}) do self.fixed[index] = stack end
   self.smallest = self.composer:smallest()
-  self.is_case = abi.pointer_size == 4 and count == CASE_ENTRIES
+  self.is_case = abi.pointer_size == 4 and count == CASE_ENTRIES and not options.stacks
   local width, header = abi.pointer_size, abi.trace_header_size
   local first_entry = round(abi.database.buckets + BUCKETS * width, width)
-  if self.is_case then
+  if options.stacks then
+    short_depths(self, header, first_entry, options.full)
+  elseif self.is_case then
     local index, at = 1, CASE_START + first_entry
     for _, anchor in ipairs(CASE_ANCHORS) do
       spread_depths(self, index, anchor[1] - 1, (anchor[2] - at - header * (anchor[1] - index)) // width)
@@ -97,23 +121,28 @@ function Traces.plan(options)
   local needed = round(size, PAGE) + round(width * count, PAGE)
   self.base, self.reserve = CASE_START, 0x1000000
   if needed > self.reserve then self.base, self.reserve = 0x40000000, round(needed, 0x10000) end
+  -- both ends on one page boundary
+  if options.full then self.reserve = round(round(size, PAGE) + width * count, PAGE) end
   self.top = self.base + self.reserve
   self.next_lower, self.next_upper = self.base + size, self.top - width * count
   self.lower_limit, self.upper_limit = round(self.next_lower, PAGE), self.next_upper // PAGE * PAGE
-  self:choose_families(options.modules)
+  self:choose_families(options.modules, options.stacks ~= nil)
   return self
 end
 
--- Family and caller of every entry, and the lists by which contents choose a trace.
-function Traces:choose_families(by_name)
+-- Family and caller of every entry, and the lists by which contents choose a trace. scattered: in no order.
+function Traces:choose_families(by_name, scattered)
   local random, composer = self.random, self.composer
   for _, family in ipairs(stacks.FAMILIES) do self.lists[family] = {} end
   local order = { "malloc", "office", "more", "bstr", "malloc", "buffer", "cotask", "localalloc", "malloc",
     "rpc",
     "office", "more" }
+  for at = #order, 1, -1 do
+    if #composer.callers[order[at]] == 0 then table.remove(order, at) end
+  end
   for index = 1, self.count do
     if not self.fixed[index] then
-      local family = order[index % #order + 1]
+      local family = order[scattered and random(#order) or index % #order + 1]
       local callers = composer.callers[family]
       local caller = callers[random(#callers)]
       self.family[index], self.module[index] = family, by_name[caller]
@@ -155,6 +184,17 @@ end
 -- spread with a heavy tail. live: index -> blocks, unrecorded: live blocks without a trace.
 local function trace_counts(self, live, unrecorded)
   local random, counts = self.random, {}
+  if self.own_counts then
+    local sum = 0
+    for index = 1, self.count do
+      local fixed = self.fixed[index]
+      counts[index] = fixed and fixed.count or self.own_counts(index)
+      assert(counts[index] >= (live[index] or 0), "more live blocks than captures of a trace")
+      sum = sum + counts[index]
+    end
+    self.looked_up, self.lost = sum + unrecorded * 12 & 0xffffffff, unrecorded * 12
+    return counts
+  end
   local total_live, weights, weight_sum = 0, {}, 0
   for index = 1, self.count do
     local blocks = live[index] or 0

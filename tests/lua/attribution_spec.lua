@@ -1,0 +1,116 @@
+-- attribution_spec: who allocated what, on a sample and a variant whose truth is known; and trace_wrap.
+
+local program = require "program"
+
+local function run_text(folder, text, dump, ...)
+    local script = folder .. "/script.lua"
+    local file <close> = assert(io.open(script, "w"))
+    file:write(text)
+    file:close()
+    return program.lines(program.output { "run", script, dump, ... })
+end
+
+describe("attribution", function()
+    local folder, sample
+    setup(function()
+        folder = program.folder()
+        sample = folder .. "/sample.dmp"
+        program.output { "run", "sample", sample, "--scale", "0.02" }
+    end)
+    teardown(function() program.remove(folder) end)
+
+    it("gives the case's row to trace 17dfe and refutes 7dfe", function()
+        local lines = run_text(folder, [[
+local a = heapsift.attribution(dump)
+local trace, confidence, reasons, others = a:of(dump:block(0x372e5a0))
+print(("%x"):format(trace.index), confidence > 0.99, #reasons > 0)
+print(("%x"):format(others[1].trace.index), others[1].confidence < 0.01, others[1].reasons[1])
+print(a == heapsift.attribution(dump))
+]], sample)
+        assert.equal("17dfe\ttrue\ttrue", lines[1])
+        assert.truthy(lines[2]:find "^7dfe\ttrue\trefuted: TraceCount 2, ")
+        assert.equal("true", lines[3])
+    end)
+
+    it("gives every busy block with an index to somebody, once", function()
+        local lines = run_text(folder, [[
+local blocks, shared = 0, 0
+for group in heapsift.attribution(dump):groups() do
+    blocks = blocks + group.blocks
+    for _, share in ipairs(group.shares) do
+        shared = shared + share.blocks
+        assert(share.confidence >= 0 and share.confidence <= 1)
+        assert(share.trace == nil and share.index == 0 or share.trace.index == share.index)
+        assert(share.index & 0xffff == group.stored)
+    end
+end
+print(blocks == shared, blocks == dump:blocks("state == busy and stored >= 0"):count())
+]], sample)
+        assert.equal("true\ttrue", lines[1])
+    end)
+
+    it("has nothing to say without a database", function()
+        local path = folder .. "/bare.dmp"
+        program.output { "run", "sample", path, "--tiny", "--no-ust" }
+        local lines = run_text(folder, [[
+local a = heapsift.attribution(dump)
+for _ in a:groups() do error "a group" end
+for block in dump:blocks("state == busy"):each() do print(a:of(block)) break end
+]], path)
+        assert.truthy(lines[1]:find "^nil\t0.0")
+    end)
+
+    it("says so where no trace has the index", function()
+        local path = folder .. "/few.dmp"
+        program.output { "run", "sample", path, "--tiny" }
+        local file <close> = assert(io.open(path, "r+b"))
+        local bytes = file:read "a"
+        -- the index of blocks whose size is a multiple of 8: right behind the tail fill
+        local tail, at, changed = ("\xab"):rep(8), 1, 0
+        while changed < 200 do
+            at = bytes:find(tail, at, true)
+            if not at then break end
+            file:seek("set", at + 7)
+            file:write "\x77\x77"
+            at, changed = at + 16, changed + 1
+        end
+        file:flush()
+        local lines = run_text(folder, [[
+local a = heapsift.attribution(dump)
+local n = 0
+for group in a:groups() do
+    if group.stored == 0x7777 then
+        assert(#group.shares == 1 and group.shares[1].trace == nil and group.shares[1].confidence == 0)
+        n = n + group.blocks
+    end
+end
+print(n > 5)
+local block = dump:blocks("state == busy and stored == 0x7777"):sample(1)[1]
+local trace, confidence, reasons = a:of(block)
+print(trace, confidence, reasons[1])
+]], path)
+        assert.equal("true", lines[1])
+        assert.equal("nil\t0.0\tno trace has this index", lines[2])
+    end)
+
+    it("is right about a variant", function()
+        local truth = folder .. "/v-4.json"
+        program.output { "run", program.root .. "/tests/synth/variants.lua", folder .. "/v-4.dmp", "--seed", "4",
+            "--truth", truth }
+        local output = program.output { "run", program.root .. "/tests/bench/accuracy.lua", folder,
+            "--from", "4", "--to", "4", "--only-full", "--allow-files" }
+        local accuracy, _, calibration, leader = output:match "all evidence +(%S+) +(%S+) +(%S+) .- (%d+/%d+)"
+        assert.is_true(tonumber(accuracy) > 0.95)
+        assert.is_true(tonumber(calibration) < 0.05)
+        assert.equal("1/1", leader)
+    end)
+
+    it("trace_wrap finds that the index wraps and that the database is full", function()
+        local path = folder .. "/full.dmp"
+        program.output { "run", program.root .. "/tests/synth/variants.lua", path, "--kind", "full" }
+        local output = program.output { "run", "trace_wrap", path }
+        assert.truthy(output:find "stored trace indexes are ambiguous")
+        assert.truthy(output:find "the trace database is full")
+        assert.is_nil(output:find "make no sense")
+    end)
+end)

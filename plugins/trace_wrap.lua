@@ -84,7 +84,7 @@ local function run(dump, _, report)
             },
             blocks = counts.doubtful, bytes = counts.doubtful_bytes,
             share = counts.bytes > 0 and counts.doubtful_bytes / counts.bytes or 0.0,
-            remedy = "read stacks through attribution (`who`, heapsift.attribution); for proof, " .. CAPTURE,
+            remedy = "read stacks through attribution (heapsift.attribution, in a script); for proof, " .. CAPTURE,
             refute = "fewer than 0x10000 entries in the database",
         }
     end

@@ -29,7 +29,7 @@ find "$WORK" -maxdepth 1 -name 'sample-*' ! -name "sample-*-$version*" -delete
 sample() {
     sample=$WORK/sample-$1-$version.dmp
     shift
-    [[ -f $sample ]] && return
+    if [[ -f $sample ]]; then return; fi
     say "writing $(basename "$sample")"
     "$HEAPSIFT" run sample "$sample" "$@" > /dev/null # a failed script leaves no file
 }
@@ -60,9 +60,11 @@ measure() {
     value[$scale.info]=${out% *} value[$scale.info_cpu]=${out#* }
 }
 
-sample 0.1 --scale 0.1 && measure 0.1 "$sample"
-sample 0.5 --scale 0.5 && measure 0.5 "$sample"
-sample 1 --scale 1 && measure 1 "$sample" && full=$sample
+for scale in 0.1 0.5 1; do
+    sample "$scale" --scale "$scale"
+    measure "$scale" "$sample"
+done
+full=$sample
 large='' refused=''
 for scale in "${large_scales[@]}"; do
     if why=$(sample "$scale" --scale "$scale" 2>&1 > /dev/null) ; then

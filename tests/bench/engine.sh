@@ -74,7 +74,7 @@ for scale in "${large_scales[@]}"; do
     fi
     why=$(tail -n 1 <<< "$why")
     say "$why"
-    refused+="- ${why#heapsift: }"$'\n'
+    refused+="- ${why##*.dmp: }"$'\n'
 done
 [[ -n $large ]] || die "no scale above 1 could be written"
 measure "$large" "$sample"

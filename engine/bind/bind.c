@@ -12,10 +12,7 @@
 struct bind_state {
     const struct hs_bind_watch *watch;
     enum hs_symbol_style symbol_style;
-    size_t owned, collect_at; /* bytes of malloc that boxes own; from when on to collect */
 };
-
-#define OWNED_MIN ((size_t)64 << 20) /* below this the collector is left alone */
 
 static struct bind_state *state_get(lua_State *lua)
 {
@@ -37,25 +34,6 @@ void hs_bind_set_symbol_style(struct lua_State *lua, enum hs_symbol_style style)
     struct bind_state *state = state_get(lua);
     if (state)
         state->symbol_style = style;
-}
-
-void bind_owned_add(lua_State *lua, size_t size)
-{
-    struct bind_state *state = state_get(lua);
-    if (!state)
-        return;
-    state->owned += size;
-    if (state->owned < state->collect_at)
-        return;
-    lua_gc(lua, LUA_GCCOLLECT);
-    state->collect_at = state->owned > OWNED_MIN / 2 ? state->owned * 2 : OWNED_MIN;
-}
-
-void bind_owned_remove(lua_State *lua, size_t size)
-{
-    struct bind_state *state = state_get(lua);
-    if (state)
-        state->owned -= size < state->owned ? size : state->owned;
 }
 
 enum hs_symbol_style bind_symbol_style(lua_State *lua)
@@ -280,7 +258,6 @@ static int class_next(lua_State *lua)
 {
     const struct bind_class *class = lua_touserdata(lua, lua_upvalueindex(2));
     const struct bind_field *field = class->fields;
-    luaL_checkudata(lua, 1, class->name); /* scripts can call what pairs() gave them with anything */
     lua_settop(lua, 2);
     if (!lua_isnil(lua, 2)) {
         lua_pushvalue(lua, 2);
@@ -353,8 +330,6 @@ struct bind_dump *bind_check_dump(lua_State *lua, int idx)
     struct bind_dump *box = luaL_checkudata(lua, idx, bind_dump_class.name);
     if (!box->dump)
         luaL_error(lua, "the dump is closed");
-    if (box->working)
-        luaL_error(lua, "the dump is at work: its progress function cannot use it");
     return box;
 }
 
@@ -366,8 +341,6 @@ void *bind_check_box(lua_State *lua, int idx, const struct bind_class *class)
     memcpy(&owner, box, sizeof owner);
     if (!owner->dump)
         luaL_error(lua, "%s: its dump is closed", class->noun);
-    if (owner->working)
-        luaL_error(lua, "%s: its dump is at work: its progress function cannot use it", class->noun);
     return box;
 }
 
@@ -474,7 +447,7 @@ int luaopen_heapsift(struct lua_State *lua)
     };
     luaL_checkversion(lua);
     struct bind_state *state = lua_newuserdatauv(lua, sizeof *state, 0);
-    *state = (struct bind_state){.watch = NULL, .symbol_style = HS_SYMBOL_HONEST, .collect_at = OWNED_MIN};
+    *state = (struct bind_state){.watch = NULL, .symbol_style = HS_SYMBOL_HONEST};
     lua_setfield(lua, LUA_REGISTRYINDEX, STATE_KEY);
     for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++)
         bind_class_create(lua, classes[i]);

@@ -96,8 +96,6 @@ bool hs_bind_incomplete(struct lua_State *lua, int idx)
 static int dump_close(lua_State *lua)
 {
     struct bind_dump *box = luaL_checkudata(lua, 1, bind_dump_class.name);
-    if (box->working)
-        return luaL_error(lua, "the dump is at work: its progress function cannot close it");
     if (box->dump) {
         box->incomplete = incomplete(box);
         hs_dump_close(box->dump);

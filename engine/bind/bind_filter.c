@@ -93,14 +93,14 @@ struct program {
     size_t op_count;
     struct hs_filter_text *texts;
     size_t text_count;
-    struct hs_filter **filter;
+    struct hs_filter *filter;
 };
 
 static enum hs_status work_filter(void *arguments, struct hs_job *job, struct hs_error *err)
 {
     struct program *program = arguments;
     return hs_filter_create(program->dump, program->ops, program->op_count, program->texts, program->text_count, job,
-                            program->filter, err);
+                            &program->filter, err);
 }
 
 /* Reads the table of the grammar at the stack top. Leaves userdata with its arrays on the stack. */
@@ -132,7 +132,6 @@ struct hs_filter **bind_filter_push(lua_State *lua, int owner_idx, int arg, bool
     struct hs_error err = {0};
     struct hs_filter **box = lua_newuserdatauv(lua, sizeof *box, 0);
     *box = NULL;
-    program.filter = box;
     luaL_setmetatable(lua, BIND_FILTER_BOX);
     int top = lua_gettop(lua);
 
@@ -148,6 +147,7 @@ struct hs_filter **bind_filter_push(lua_State *lua, int owner_idx, int arg, bool
     enum hs_status status = bind_run(lua, owner_idx, "preparing the filter", work_filter, &program, &err);
     if (status != HS_OK)
         bind_raise(lua, status, &err);
+    *box = program.filter;
     lua_settop(lua, top);
     return box;
 }

@@ -13,7 +13,6 @@ struct bind_groups {
     size_t count;
     enum hs_key keys[HS_KEY_MAX];
     unsigned key_count;
-    size_t memory; /* bytes that the collector was told of */
 };
 
 static const char *const key_names[] = {
@@ -37,13 +36,13 @@ struct group_work {
     enum hs_key keys[HS_KEY_MAX];
     const struct hs_filter *expressions[HS_KEY_MAX];
     unsigned key_count;
-    struct hs_groups **groups;
+    struct hs_groups *groups;
 };
 
 static enum hs_status work_group(void *arguments, struct hs_job *job, struct hs_error *err)
 {
     struct group_work *work = arguments;
-    return hs_set_group(work->set, work->keys, work->expressions, work->key_count, job, work->groups, err);
+    return hs_set_group(work->set, work->keys, work->expressions, work->key_count, job, &work->groups, err);
 }
 
 static struct bind_groups *groups_new(lua_State *lua, int owner_idx)
@@ -58,13 +57,6 @@ static struct bind_groups *groups_new(lua_State *lua, int owner_idx)
     lua_setiuservalue(lua, -2, 2);
     luaL_setmetatable(lua, bind_groups_class.name);
     return box;
-}
-
-/* The groups of the box at the stack top take that much. */
-static void groups_filled(lua_State *lua, struct bind_groups *box, size_t memory)
-{
-    box->memory = memory;
-    bind_owned_add(lua, memory);
 }
 
 /* Whether a text can be the name of a key and nothing else. */
@@ -139,15 +131,14 @@ int bind_set_group(lua_State *lua)
     lua_pushvalue(lua, names_idx);
     lua_setiuservalue(lua, -2, 4);
     struct hs_error err = {0};
-    work.groups = &box->owned;
     enum hs_status status = bind_run(lua, owner_idx, "grouping blocks", work_group, &work, &err);
     if (status != HS_OK)
         bind_raise(lua, status, &err);
-    box->groups = box->owned;
-    box->count = hs_groups_count(box->owned);
+    box->owned = work.groups;
+    box->groups = work.groups;
+    box->count = hs_groups_count(work.groups);
     memcpy(box->keys, work.keys, sizeof work.keys);
     box->key_count = work.key_count;
-    groups_filled(lua, box, box->count * sizeof(struct hs_group));
     return 1;
 }
 
@@ -169,8 +160,6 @@ static int groups_gc(lua_State *lua)
     struct bind_groups *box = luaL_checkudata(lua, 1, bind_groups_class.name);
     hs_groups_destroy(box->owned);
     free(box->order);
-    bind_owned_remove(lua, box->memory);
-    box->memory = 0;
     box->owned = NULL;
     box->groups = NULL;
     box->order = NULL;
@@ -316,7 +305,6 @@ static int groups_top(lua_State *lua)
     box->key_count = from->key_count;
     if ((by_count || from->order) && !order_groups(from, box, by_count))
         bind_raise(lua, HS_ERR_MEMORY, NULL);
-    groups_filled(lua, box, box->order ? box->count * sizeof *box->order : 0);
     return 1;
 }
 

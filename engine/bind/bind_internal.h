@@ -4,8 +4,7 @@
  * View box: userdata of a class, user value 1 = the owner box, which it keeps alive.
  * Result box: a set or groups; user value 1 = the owner box; frees C memory, never looks at the dump when it does.
  *
- * No function here holds memory of malloc across a call that can raise: work puts its results straight into a box, as
- * a progress function may raise after the work was done. */
+ * No function here holds memory of malloc across a call that can raise. */
 #ifndef HS_BIND_INTERNAL_H
 #define HS_BIND_INTERNAL_H
 
@@ -58,7 +57,6 @@ void bind_class_create(lua_State *lua, const struct bind_class *class);
 
 struct bind_dump {
     struct hs_dump *dump;           /* NULL: closed */
-    bool working;                   /* on another thread, while its progress function runs: nobody else may touch it */
     const struct hs_blocks *blocks; /* NULL: not walked yet */
     const struct hs_traces *traces; /* NULL: none, or not opened yet */
     bool traces_known;
@@ -88,9 +86,9 @@ extern const struct bind_class bind_dump_class, bind_module_class, bind_thread_c
 extern const struct bind_class bind_heap_class, bind_block_class, bind_traces_class, bind_trace_class;
 extern const struct bind_class bind_set_class, bind_groups_class;
 
-/* The open dump at a stack index; raises otherwise, also for its own progress function. */
+/* The open dump at a stack index; raises otherwise. */
 struct bind_dump *bind_check_dump(lua_State *lua, int idx);
-/* The box of a view; raises if it is none of that class, or as bind_check_dump does. */
+/* The box of a view; raises if it is none of that class or its dump is closed. */
 void *bind_check_box(lua_State *lua, int idx, const struct bind_class *class);
 /* Pushes a new view; `owner_idx` is the stack index of the dump's userdata. */
 void bind_view_push(lua_State *lua, const struct bind_class *class, int owner_idx, size_t idx);
@@ -143,8 +141,7 @@ void bind_sequence_create(lua_State *lua);
 
 typedef enum hs_status bind_work(void *arguments, struct hs_job *job, struct hs_error *err);
 
-/* Runs `work` with a job that can be watched and cancelled. Raises only if the dump's progress function does; what the
- * work gives must have an owner even then. */
+/* Runs `work` with a job that can be watched and cancelled. Raises only if the dump's progress function does. */
 enum hs_status bind_run(lua_State *lua, int owner_idx, const char *what, bind_work *work, void *arguments,
                         struct hs_error *err);
 
@@ -165,12 +162,6 @@ void bind_callers_set(lua_State *lua, int owner_idx);
 
 /* Pushes a set without blocks of its own yet; the box owns what is put into *result. */
 struct hs_set **bind_set_push(lua_State *lua, int owner_idx);
-/* The box at `idx` has got its set; may collect. */
-void bind_set_filled(lua_State *lua, int idx);
-
-/* Tells the collector, which sees only small boxes, how many bytes of malloc one of them owns. Adding may collect. */
-void bind_owned_add(lua_State *lua, size_t size);
-void bind_owned_remove(lua_State *lua, size_t size);
 
 /* ---- values and errors (bind.c) ---- */
 

@@ -62,16 +62,13 @@ static int progress_call(lua_State *lua, const struct hs_job *job, const char *w
     return lua_pcall(lua, 3, 0, 0);
 }
 
-/* The progress function is at the stack top. *failed_ret: it raised, and its error is at the stack top. The engine
- * shares the dump with this thread meanwhile, so that the function must not close or use it. */
-static enum hs_status run_told(lua_State *lua, struct bind_dump *owner, struct task *task, const char *what,
-                               bool *failed_ret)
+/* The progress function is at the stack top. *failed_ret: it raised, and its error is at the stack top. */
+static enum hs_status run_told(lua_State *lua, struct task *task, const char *what, bool *failed_ret)
 {
     pthread_t thread;
     *failed_ret = false;
     if (pthread_create(&thread, NULL, task_main, task) != 0)
         return task->work(task->arguments, task->job, task->err);
-    owner->working = true;
     while (!task_wait(task)) {
         if (*failed_ret)
             continue;
@@ -80,7 +77,6 @@ static enum hs_status run_told(lua_State *lua, struct bind_dump *owner, struct t
             hs_job_cancel(task->job);
     }
     pthread_join(thread, NULL);
-    owner->working = false;
     return task->status;
 }
 
@@ -104,7 +100,7 @@ enum hs_status bind_run(lua_State *lua, int owner_idx, const char *what, bind_wo
     if (told) {
         struct task task = {
             work, arguments, job, err, HS_OK, false, PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER};
-        status = run_told(lua, lua_touserdata(lua, owner_idx), &task, what, &failed);
+        status = run_told(lua, &task, what, &failed);
     } else {
         status = work(arguments, job, err);
     }

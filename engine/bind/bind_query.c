@@ -8,7 +8,6 @@
 struct bind_set {
     struct bind_dump *owner;
     struct hs_set *set;
-    size_t owned; /* bytes of the set that the collector was told of */
 };
 
 static struct bind_set *set_new(lua_State *lua, int owner_idx)
@@ -17,7 +16,6 @@ static struct bind_set *set_new(lua_State *lua, int owner_idx)
     struct bind_set *box = lua_newuserdatauv(lua, sizeof *box, 1);
     box->owner = lua_touserdata(lua, owner_idx);
     box->set = NULL;
-    box->owned = 0;
     lua_pushvalue(lua, owner_idx);
     lua_setiuservalue(lua, -2, 1);
     luaL_setmetatable(lua, bind_set_class.name);
@@ -27,13 +25,6 @@ static struct bind_set *set_new(lua_State *lua, int owner_idx)
 struct hs_set **bind_set_push(lua_State *lua, int owner_idx)
 {
     return &set_new(lua, owner_idx)->set;
-}
-
-void bind_set_filled(lua_State *lua, int idx)
-{
-    struct bind_set *box = lua_touserdata(lua, idx);
-    box->owned = hs_blocks_count(box->owner->blocks) / 8 + sizeof *box;
-    bind_owned_add(lua, box->owned);
 }
 
 static const struct hs_set *set_get(lua_State *lua, int idx)
@@ -53,9 +44,7 @@ static int set_gc(lua_State *lua)
 {
     struct bind_set *box = luaL_checkudata(lua, 1, bind_set_class.name);
     hs_set_destroy(box->set);
-    bind_owned_remove(lua, box->owned);
     box->set = NULL;
-    box->owned = 0;
     return 0;
 }
 
@@ -64,13 +53,13 @@ static int set_gc(lua_State *lua)
 struct create {
     struct hs_dump *dump;
     struct hs_set_options options;
-    struct hs_set **set;
+    struct hs_set *set;
 };
 
 static enum hs_status work_create(void *arguments, struct hs_job *job, struct hs_error *err)
 {
     struct create *create = arguments;
-    return hs_set_create(create->dump, &create->options, job, create->set, err);
+    return hs_set_create(create->dump, &create->options, job, &create->set, err);
 }
 
 static unsigned state_bit(lua_State *lua, int arg)
@@ -124,25 +113,25 @@ static int set_create(lua_State *lua, int owner_idx, const struct hs_set_options
     bind_blocks(lua, owner_idx);
     bind_heap_asked(owner, options->one_heap ? options->heap_idx : SIZE_MAX);
     struct bind_set *box = set_new(lua, owner_idx);
-    struct create create = {owner->dump, *options, &box->set};
+    struct create create = {owner->dump, *options, NULL};
     struct hs_error err = {0};
     enum hs_status status = bind_run(lua, owner_idx, "choosing blocks", work_create, &create, &err);
     if (status != HS_OK)
         bind_raise(lua, status, &err);
-    bind_set_filled(lua, -1);
+    box->set = create.set;
     return 1;
 }
 
 struct where {
     const struct hs_set *from;
     const struct hs_filter *filter;
-    struct hs_set **set;
+    struct hs_set *set;
 };
 
 static enum hs_status work_where(void *arguments, struct hs_job *job, struct hs_error *err)
 {
     struct where *where = arguments;
-    return hs_set_where(where->from, where->filter, job, where->set, err);
+    return hs_set_where(where->from, where->filter, job, &where->set, err);
 }
 
 /* Replaces the set at the stack top by those of its blocks that the filter text at stack index `arg` is true for. */
@@ -152,12 +141,12 @@ static int set_filter(lua_State *lua, int owner_idx, int arg)
     struct where where = {.from = set_get(lua, from_idx)};
     luaL_checktype(lua, arg, LUA_TSTRING);
     where.filter = *bind_filter_push(lua, owner_idx, arg, false);
-    where.set = bind_set_push(lua, owner_idx);
+    struct bind_set *box = set_new(lua, owner_idx);
     struct hs_error err = {0};
     enum hs_status status = bind_run(lua, owner_idx, "filtering blocks", work_where, &where, &err);
     if (status != HS_OK)
         bind_raise(lua, status, &err);
-    bind_set_filled(lua, -1);
+    box->set = where.set;
     lua_replace(lua, from_idx);
     lua_settop(lua, from_idx);
     return 1;
@@ -220,12 +209,13 @@ static int set_combine(lua_State *lua, enum hs_set_op op)
 {
     const struct hs_set *a = set_get(lua, 1), *b = set_get(lua, 2);
     int owner_idx = bind_owner_push(lua, 1);
-    struct hs_set **box = bind_set_push(lua, owner_idx);
+    struct bind_set *box = set_new(lua, owner_idx);
     struct hs_error err = {0};
-    enum hs_status status = hs_set_combine(a, op, b, box, &err);
-    if (status != HS_OK)
+    enum hs_status status = hs_set_combine(a, op, b, &box->set, &err);
+    if (status != HS_OK) {
+        box->set = NULL;
         bind_raise(lua, status, &err);
-    bind_set_filled(lua, -1);
+    }
     return 1;
 }
 

@@ -4,13 +4,13 @@
 struct referenced {
     const struct hs_set *set;
     struct hs_referenced_options options;
-    struct hs_set **found;
+    struct hs_set *found;
 };
 
 static enum hs_status work_referenced(void *arguments, struct hs_job *job, struct hs_error *err)
 {
     struct referenced *work = arguments;
-    return hs_set_referenced(work->set, &work->options, job, work->found, err);
+    return hs_set_referenced(work->set, &work->options, job, &work->found, err);
 }
 
 static const char *source_name(int idx)
@@ -45,8 +45,7 @@ static unsigned bits_of(lua_State *lua, int arg, const char *what, const char *(
     return bits;
 }
 
-/* { sources =, aims =, from = } at stack index `arg`, or a set, or nothing. Leaves `from` at index `arg` + 1, as its
- * table may let go of it while the work goes on. Lists may have metamethods: nothing that was looked up before holds. */
+/* { sources =, aims =, from = } at stack index `arg`, or a set, or nothing. */
 static void referenced_options(lua_State *lua, int arg, struct hs_referenced_options *options)
 {
     if (lua_isnoneornil(lua, arg))
@@ -63,10 +62,9 @@ static void referenced_options(lua_State *lua, int arg, struct hs_referenced_opt
             options->sources = bits_of(lua, arg, "source", source_name, HS_SOURCE_COUNT);
         else if (strcmp(key, "aims") == 0)
             options->aims = bits_of(lua, arg, "aim", aim_name, HS_AIM_COUNT);
-        else if (strcmp(key, "from") == 0) {
+        else if (strcmp(key, "from") == 0)
             options->from = bind_set_class.object(lua, lua_gettop(lua));
-            lua_copy(lua, -1, arg + 1);
-        } else
+        else
             luaL_argerror(lua, arg, lua_pushfstring(lua, "unknown option '%s' (sources, aims, from)", key));
         lua_pop(lua, 1);
     }
@@ -75,19 +73,16 @@ static void referenced_options(lua_State *lua, int arg, struct hs_referenced_opt
 /* set:referenced([set | { sources =, aims =, from = }]) -> set */
 int bind_set_referenced(lua_State *lua)
 {
-    struct referenced work = {0};
+    struct referenced work = {.set = bind_set_class.object(lua, 1)};
     struct hs_error err = {0};
-    lua_settop(lua, 3);
+    lua_settop(lua, 2);
     referenced_options(lua, 2, &work.options);
-    work.set = bind_set_class.object(lua, 1);
-    if (work.options.from && !lua_isnil(lua, 3))
-        bind_set_class.object(lua, 3);
     int owner_idx = bind_owner_push(lua, 1);
-    work.found = bind_set_push(lua, owner_idx);
+    struct hs_set **box = bind_set_push(lua, owner_idx);
     enum hs_status status = bind_run(lua, owner_idx, "searching for pointers", work_referenced, &work, &err);
     if (status != HS_OK)
         bind_raise(lua, status, &err);
-    bind_set_filled(lua, -1);
+    *box = work.found;
     return 1;
 }
 
@@ -97,13 +92,13 @@ struct referrers {
     struct hs_dump *dump;
     hs_va from, to;
     size_t limit;
-    struct hs_references **found;
+    struct hs_references *found;
 };
 
 static enum hs_status work_referrers(void *arguments, struct hs_job *job, struct hs_error *err)
 {
     struct referrers *work = arguments;
-    return hs_dump_references(work->dump, work->from, work->to, work->limit, job, work->found, err);
+    return hs_dump_references(work->dump, work->from, work->to, work->limit, job, &work->found, err);
 }
 
 static int references_gc(lua_State *lua)
@@ -160,7 +155,6 @@ int bind_dump_referrers(lua_State *lua)
     }
     struct hs_references **box = lua_newuserdatauv(lua, sizeof *box, 0);
     *box = NULL;
-    work.found = box;
     lua_createtable(lua, 0, 1);
     lua_pushcfunction(lua, references_gc);
     lua_setfield(lua, -2, "__gc");
@@ -168,12 +162,13 @@ int bind_dump_referrers(lua_State *lua)
     enum hs_status status = bind_run(lua, 1, "searching for pointers", work_referrers, &work, &err);
     if (status != HS_OK)
         bind_raise(lua, status, &err);
-    size_t count = hs_references_count(*box);
+    *box = work.found;
+    size_t count = hs_references_count(work.found);
     lua_createtable(lua, count < 1024 ? (int)count : 1024, 0);
     for (size_t i = 0; i < count; i++) {
-        push_reference(lua, 1, blocks, hs_references_get(*box, i));
+        push_reference(lua, 1, blocks, hs_references_get(work.found, i));
         lua_rawseti(lua, -2, (lua_Integer)i + 1);
     }
-    lua_pushinteger(lua, (lua_Integer)hs_references_total(*box));
+    lua_pushinteger(lua, (lua_Integer)hs_references_total(work.found));
     return 2;
 }

@@ -8,8 +8,6 @@ static struct bind_sequence *check(lua_State *lua, int idx)
     struct bind_sequence *sequence = luaL_checkudata(lua, idx, SEQUENCE);
     if (!sequence->owner->dump)
         luaL_error(lua, "%s: their dump is closed", sequence->kind->noun);
-    if (sequence->owner->working)
-        luaL_error(lua, "%s: their dump is at work: its progress function cannot use it", sequence->kind->noun);
     return sequence;
 }
 

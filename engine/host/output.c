@@ -45,7 +45,6 @@ static int output_failed(lua_State *lua, struct output *output, int number)
     lua_pushliteral(lua, "failed");
     lua_pushfstring(lua, "cannot write %s: %s", output->path ? output->path : "?", strerror(number));
     output_abandon(output);
-    output_free(output); /* closing may have failed after the file was gone */
     lua_call(lua, 2, 0);
     return luaL_error(lua, "output failed");
 }

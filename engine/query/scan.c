@@ -222,19 +222,10 @@ static void look_at(struct look *look, const struct piece *piece, uint32_t holde
 
 /* ---- sources ---- */
 
-/* Only what begins at memory the dump holds: a damaged stack limit or region can claim any size. */
 static bool add_piece(struct look *look, const struct piece *piece)
 {
-    const struct hs_space *space = &look->dump->space;
-
     for (hs_va va = piece->va; va < piece->end;) {
         struct piece part = *piece;
-        size_t range = hs_space_range_from(space, va);
-
-        if (range == space->range_count || space->ranges[range].va >= piece->end)
-            break;
-        if (space->ranges[range].va > va)
-            va = space->ranges[range].va;
 
         if (look->piece_count == look->piece_capacity) {
             size_t wanted = look->piece_capacity ? look->piece_capacity * 2 : 64;

@@ -257,13 +257,6 @@ end
 
 -- ---- row sets and address lists ----
 
--- Columns that rows of contents, hierarchy and attachment tables have, and recipients have not.
-local NO_RECIPIENT <const> = {
-    [0x0037] = true, [0x001a] = true, [0x0e06] = true, [0x0e07] = true, [0x0e08] = true, [0x0e1b] = true,
-    [0x0039] = true, [0x1035] = true, [0x3601] = true, [0x3602] = true, [0x360a] = true, [0x0e20] = true,
-    [0x0e21] = true, [0x3705] = true, [0x0017] = true, [0x003d] = true,
-}
-
 -- What a row set's rows say of it: the share of its entries that are sound, and which of the two it is.
 local function judge_set(context, block)
     local rows = block:u32(context.header)
@@ -277,13 +270,8 @@ local function judge_set(context, block)
                 context.is_buffer[target:u32(0)] and context.header + count * context.value <= target.size then
             local columns = columns_of(context, target)
             if #columns >= math.min(count, COLUMNS_MAX) and count > 0 then sound = sound + 1 end
-            for _, tag in ipairs(columns) do
-                if tag == layout.PR_RECIPIENT_TYPE then
-                    kind = "address list"
-                elseif NO_RECIPIENT[tag >> 16] and not kind then
-                    kind = "row set"
-                end
-            end
+            local its_kind = layout.set_kind(columns)
+            if its_kind == "address list" or its_kind == "row set" and not kind then kind = its_kind end
         end
     end
     return looked > 0 and sound / looked or 0, kind or "row set or address list"

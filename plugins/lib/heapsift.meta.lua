@@ -69,13 +69,14 @@ function heapsift.write(...) end
 ---@return table<string, table> facts what each recogniser returned, by its name: see docs/recognisers.md
 function heapsift.recognise(dump) end
 
----Runs one heuristic plugin, which adds findings to a report. Raises for unknown and wrong options.
+---Runs one heuristic plugin, which adds findings to a report. Raises for unknown and wrong options. A table with a
+---function `add` will do for a report: a script that judges findings itself collects them so.
 ---@param name string
 ---@param dump dump
 ---@param options? table<string, any> those left out have their defaults
 ---@param report? report default: the script's own
 ---@return true? done nil if it did not run to its end
----@return string? message
+---@return string|table? message on success what the plugin's run returned
 ---@return string? code "not-found", "not-applicable", "failed"
 function heapsift.heuristic(name, dump, options, report) end
 
@@ -102,7 +103,7 @@ function heapsift.attribution(dump) end
 ---@field options? table<string, heapsift.option> the type may be left out where there is a default
 ---@field applies? fun(dump: dump): boolean, string? whether it has something to do; why not
 ---@field recognise? fun(dump: dump, set: set): table? recogniser: labels busy blocks; what it returns is for other plugins
----@field run? fun(dump: dump, options: table, report: report) heuristic: adds findings
+---@field run? fun(dump: dump, options: table, report: report): table? heuristic: adds findings; what it returns is for the caller
 
 ---A file that the user named: args.input with input "output", or an argument or option of type "path". Anything else
 ---raises. What is written goes to a temporary file beside it, renamed by close; if the script fails before, nothing is
@@ -646,7 +647,8 @@ function report:table(title, columns, rows) end
 
 ---Adds a finding. Raises for unknown fields and without claim or confidence.
 ---@param finding finding
-function report:add(finding) end
+---@param told? boolean true: the script tells of it in its own words; then it counts for --json and --fail-on only
+function report:add(finding, told) end
 
 ---The parsed command line: args.input, args.json, and every declared argument and option by its name.
 ---@class args

@@ -78,4 +78,21 @@ function layout.pointer_at(kind, width)
     return nil
 end
 
+-- Columns that rows of contents, hierarchy and attachment tables have, and recipients have not.
+local NO_RECIPIENT <const> = {
+    [0x0037] = true, [0x001a] = true, [0x0e06] = true, [0x0e07] = true, [0x0e08] = true, [0x0e1b] = true,
+    [0x0039] = true, [0x1035] = true, [0x3601] = true, [0x3602] = true, [0x360a] = true, [0x0e20] = true,
+    [0x0e21] = true, [0x3705] = true, [0x0017] = true, [0x003d] = true,
+}
+
+-- What holds rows of these columns: "row set", "address list", or "row set or address list" where they do not tell.
+function layout.set_kind(columns)
+    local kind
+    for _, tag in ipairs(columns) do
+        if tag == layout.PR_RECIPIENT_TYPE then return "address list" end
+        if NO_RECIPIENT[tag >> 16] then kind = "row set" end
+    end
+    return kind or "row set or address list"
+end
+
 return layout

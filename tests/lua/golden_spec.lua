@@ -22,6 +22,7 @@ local RUNS <const> = {
     { "memory-bytes", "memory", "0372e598", "--as", "bytes", "--length", "24" },
     { "memory-qwords", "memory", "0372e598", "--as", "qwords", "--words", "3" },
     { "memory-gap", "memory", "0372eff8", "--words", "4" },
+    { "who" }, { "who-explain", "who", "--top", "2", "--explain" }, { "who-heap", "who", "--heap", "1160000" },
 }
 
 local function words_of(run, ...)
@@ -109,7 +110,7 @@ describe("a tiny sample", function()
     end)
 
     it("every script explains itself", function()
-        local names = { "info", "heaps", "stat", "blocks", "block", "traces", "trace", "modules", "memory" }
+        local names = { "info", "heaps", "stat", "blocks", "block", "traces", "trace", "modules", "memory", "who" }
         for _, name in ipairs(names) do
             local got = program.output({ "run", name, "--help" }, folder)
             assert.truthy(got:find("heapsift run " .. name, 1, true), name)
@@ -135,6 +136,8 @@ local MISTAKES <const> = {
     { 2, "in hexadecimal", "blocks", "--size", "zz" },
     { 2, "lowest first", "blocks", "--size", "80-40" },
     { 2, "--exports needs", "modules", "--exports" },
+    { 6, "there is no heap", "who", "--heap", "12345678" },
+    { 2, "at least 1", "who", "--top", "0" },
 }
 
 describe("mistakes", function()

@@ -265,7 +265,8 @@ local function options_of(plugin, given)
     return values
 end
 
--- Runs a heuristic. Returns true; or nil, message, "not-found" | "not-applicable" | "failed". Raises for wrong options.
+-- Runs a heuristic. Returns true and what its run returned; or nil, message, "not-found" | "not-applicable" | "failed".
+-- Raises for wrong options.
 function plugins.heuristic(found, name, dump, given, report)
     local plugin = found.by_name[name]
     if not plugin or plugin.kind ~= "heuristic" then
@@ -282,7 +283,7 @@ function plugins.heuristic(found, name, dump, given, report)
     if not yes then return nil, ("%s: %s"):format(name, why), "not-applicable" end
     local ok, message = protected(plugin, plugin.run, dump, values, report)
     if not ok then return nil, message, "failed" end
-    return true
+    return true, message
 end
 
 -- What `heapsift run NAME` takes for a heuristic, as a script's declaration.

@@ -87,8 +87,8 @@ function methods.table(self, title, columns, rows)
     table.insert(state.items, copy)
 end
 
--- report:add(finding)
-function methods.add(self, finding)
+-- report:add(finding[, told]); told: the script tells of it in its own words
+function methods.add(self, finding, told)
     local state = state_of(self)
     if type(finding) ~= "table" then error("report:add: a table expected, got " .. type(finding), 2) end
     for key in pairs(finding) do
@@ -106,8 +106,7 @@ function methods.add(self, finding)
     end
     local copy = checked(finding, "finding")
     copy.confidence = confidence
-    local entry = { finding = copy }
-    table.insert(state.items, entry)
+    if not told then table.insert(state.items, { finding = copy }) end
     table.insert(state.findings, copy)
 end
 

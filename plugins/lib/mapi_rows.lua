@@ -1,0 +1,176 @@
+-- mapi_rows.lua: rows of MAPI tables, who holds them, and which nothing holds. What query_rows judges and who tells.
+--
+-- A row (lpProps of an SRow) is a buffer of its own, with the buffers of its values linked to it; the row set only
+-- points to rows. So a row is lost if nothing points to it, or nothing but a row set that is lost itself; the buffers
+-- linked to a lost row are lost with it, as MAPIFreeBuffer reaches them through it alone.
+
+local layout = require "mapi_layout"
+
+local rows = {}
+
+local SIGNATURES_MAX <const> = 32 -- most bytes first
+local CHAIN_MAX <const> = 64      -- links that are followed from a row
+local STORED_MAX <const> = 64     -- different stored indexes of lost rows that are attributed, most blocks first
+
+local ROOTS <const> = { sources = { "register", "stack", "section", "other" } }
+
+-- Those of `buffers` that are linked to these blocks, in any number of steps.
+local function linked_to(blocks, buffers)
+    local found, from = blocks - blocks, blocks
+    for _ = 1, CHAIN_MAX do
+        from = buffers:referenced { from = from } - found
+        if from:count() == 0 then break end
+        found = found | from
+    end
+    return found
+end
+
+-- Rows that only lost row sets hold.
+local function held_by_lost_sets(all, busy, lost_sets)
+    local under = all:referenced { from = lost_sets }
+    if under:count() == 0 then return under end
+    return under - under:referenced(ROOTS) - under:referenced { from = busy - lost_sets }
+end
+
+-- Blocks of `held` by who points to them, the strongest holder first; each block counts once.
+local function holders(held, sets)
+    local by, rest = {}, held
+    local function take(name, some)
+        by[name] = some:count()
+        rest = rest - some
+    end
+    take("stack", rest:referenced { sources = { "stack", "register" } })
+    take("set", rest:referenced { from = sets })
+    take("section", rest:referenced { sources = "section" })
+    take("block", rest:referenced { sources = "block" })
+    by.other = rest:count()
+    return by
+end
+
+-- ---- whose rows they are ----
+
+local MAPI_MODULES <const> = { mapi32 = true, olmapi32 = true, msmapi32 = true, exmapi32 = true, emsmdb32 = true,
+                               mapistub = true }
+
+-- What a stack says of an array of property values: "mapi" (MAPI allocated it for its caller, as table queries and
+-- GetProps do), "own" (the caller asked MAPIAllocateBuffer itself), "other" (no MAPI on the stack). Also the name of
+-- the allocator.
+local function maker_of(dump, trace)
+    local allocator, inner = nil, false
+    for _, va in ipairs(trace.frames) do
+        local parts = dump:symbol_parts(va)
+        local module = parts and parts.module:lower()
+        if module and MAPI_MODULES[module] then
+            if parts.near and parts.name and parts.name:find "^MAPIAllocate" then
+                allocator = allocator or parts.module .. "!" .. parts.name
+            else
+                inner = true
+            end
+        elseif allocator or inner then
+            break
+        end
+    end
+    return inner and "mapi" or allocator and "own" or "other", allocator
+end
+
+-- Linked buffers of each site: those of the largest are what the others leave, as a buffer is linked to one row.
+local function share_linked(signature, list, buffers)
+    local rest = signature.linked
+    for i = #list, 1, -1 do
+        local site = list[i]
+        local linked = rest
+        if i > 1 and site.lost > 0 then
+            linked = linked_to(signature.lost:where("stored in {" .. table.concat(site.stored, ", ") .. "}"), buffers)
+            rest = rest - linked
+        end
+        site.linked_blocks, site.linked_bytes = site.lost > 0 and linked:count() or 0,
+            site.lost > 0 and linked:bytes() or 0
+    end
+end
+
+-- Rows by the call site that has them allocated: { caller, blocks, lost, lost_bytes, linked_blocks, linked_bytes,
+-- trace, confidence, maker, allocator }, most lost rows first. Blocks whose stack is not known are one entry without a
+-- trace.
+local function callers(dump, signature, buffers, attribution)
+    local by_caller, list, lost_of = {}, {}, {}
+    for row in signature.lost:group "stored" do lost_of[row.stored or -1] = row end
+    local function entry(key)
+        if not by_caller[key] then
+            by_caller[key] = { blocks = 0, lost = 0, lost_bytes = 0, sum = 0, stored = {} }
+            list[#list + 1] = by_caller[key]
+        end
+        return by_caller[key]
+    end
+    local looked = 0
+    for row in signature.set:group("stored"):top(STORED_MAX, "count") do
+        looked = looked + 1
+        local some = row.stored and signature.set:where(("stored == %d"):format(row.stored)):sample(1)[1]
+        local trace, confidence
+        if some then trace, confidence = attribution:of(some) end
+        local caller = trace and trace.readable and (trace:caller() or trace.frames[#trace.frames])
+        local one, gone = entry(caller or 0), lost_of[row.stored or -1]
+        one.blocks, one.lost = one.blocks + row.count, one.lost + (gone and gone.count or 0)
+        one.lost_bytes = one.lost_bytes + (gone and gone.bytes or 0)
+        one.stored[#one.stored + 1] = row.stored or -1
+        if caller then
+            one.caller, one.sum = caller, one.sum + confidence * row.count
+            if row.count > (one.most or 0) then one.most, one.trace = row.count, trace end
+        end
+    end
+    for _, one in ipairs(list) do
+        one.confidence = one.sum / one.blocks
+        if one.trace then one.maker, one.allocator = maker_of(dump, one.trace) end
+    end
+    table.sort(list, function(a, b)
+        if a.lost ~= b.lost then return a.lost > b.lost end
+        return a.blocks > b.blocks or a.blocks == b.blocks and (a.caller or 0) < (b.caller or 0)
+    end)
+    share_linked(signature, list, buffers)
+    return list
+end
+
+-- ---- door ----
+
+-- What the rows of a dump are, or nil where the recogniser "mapi" found none. facts: what that recogniser returned.
+--   signatures, most lost bytes first, each: names, columns, size, kind ("row", "props"), of ("row set", "address
+--     list", "row set or address list"), set, blocks, bytes, lost (a set), lost_blocks, lost_bytes, linked (a set),
+--     linked_blocks, linked_bytes, holders { stack, set, section, block, other }: blocks that are not lost, and
+--     callers(attribution);
+--   sets, lost_sets: sets of row sets; set_rows: lost rows that lost row sets hold; lost: all that is lost, a set.
+function rows.of(dump, facts)
+    if not facts or #facts.signatures == 0 then return nil end
+    local busy = dump:blocks { state = "busy" }
+    local arrays = busy:where "type == \"mapi.row\" or type == \"mapi.props\""
+    local buffers = busy:where "type == \"mapi.more\""
+    local sets = busy:where "type == \"mapi.rowset\""
+    local lost = arrays - arrays:referenced()
+    local lost_sets = sets - sets:referenced()
+    local in_lost_sets = lost - lost
+    if lost_sets:count() > 0 then in_lost_sets = held_by_lost_sets(arrays, busy, lost_sets) end
+    lost = lost | in_lost_sets
+    local found = { signatures = {}, sets = sets, lost_sets = lost_sets, set_rows = in_lost_sets:count() }
+    local left, all_linked = arrays, lost - lost
+    for i, known in ipairs(facts.signatures) do
+        if i > SIGNATURES_MAX then break end
+        local set = #facts.signatures == 1 and left or left:where(known.where)
+        left = left - set
+        local gone = set & lost
+        local linked = linked_to(gone, buffers)
+        local one = { names = known.names, columns = known.columns, size = known.size, kind = known.kind,
+            confidence = known.confidence, of = layout.set_kind(known.columns), set = set, blocks = set:count(),
+            bytes = set:bytes(), lost = gone, lost_blocks = gone:count(), lost_bytes = gone:bytes(), linked = linked,
+            linked_blocks = linked:count(), linked_bytes = linked:bytes(),
+            in_lost_sets = (gone & in_lost_sets):count(), holders = holders(set - gone, sets) }
+        function one.callers(attribution) return callers(dump, one, buffers, attribution) end
+        all_linked = all_linked | linked
+        found.signatures[i] = one
+    end
+    found.lost = lost | lost_sets | all_linked
+    table.sort(found.signatures, function(a, b)
+        local x, y = a.lost_bytes + a.linked_bytes, b.lost_bytes + b.linked_bytes
+        return x > y or x == y and (a.bytes > b.bytes or a.bytes == b.bytes and a.size < b.size)
+    end)
+    return found
+end
+
+return rows

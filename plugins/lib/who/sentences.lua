@@ -1,0 +1,180 @@
+-- sentences.lua: what `who` says, in words. Fit to be sent to a vendor: exact, without filler.
+
+local database = require "database"
+local memory = require "who.memory"
+local pick = require "pick"
+local text = require "text"
+local verdict = require "who.verdict"
+
+local sentences = {}
+
+sentences.PERHAPS = 0.2 -- a leak is not spoken of below it
+
+-- What each part means and where its figures come from: --explain.
+sentences.meaning = {
+    ["line 1"] = "bytes that the blocks of the top suspect were asked for, and their share of committed memory that " ..
+        "is neither image nor mapped file (MemoryInfoList). If heaps hold little of it, the problem is elsewhere.",
+    ["line 2"] = "the first frame outside allocators and system modules (plugins/lib/callers.lua) of the stack that " ..
+        "attribution gives most of these blocks, and the probability that they are of this caller (byte-weighted).",
+    ["line 3"] = "what recognisers say of the blocks' content, who points to them (one hop), and how sure it is " ..
+        "that they are a leak.",
+    suspect = "all blocks of one caller: user sizes from the heap entries, stacks from the trace database by the " ..
+        "attributed index. Lost: no register, stack, writable section, busy block or private memory holds an " ..
+        "address inside the block; and MAPI buffers linked to a lost row.",
+    evidence = "TraceCount is the number of captures of a stack; it never goes down. Contents come from " ..
+        "recognisers (plugins/mapi.lua, strings.lua, vtable.lua), pointers from the scan of all memory.",
+    against = "blocks of the caller that are in use, what was not seen, and what would prove the claim wrong.",
+    remedy = "what the documentation of the allocator asks for.",
+    rivals = "other traces whose index has the same low 16 bits as the stored one: the debugger shows the lowest " ..
+        "of them. In brackets the probability that attribution leaves them.",
+    hint = "`!heap -p -a` prints this line whenever the first word of a block lies in a module's image.",
+    further = "other callers, most lost bytes first. The confidence is that of a leak by this caller.",
+    database = "fields of _STACK_TRACE_DATABASE: NumberOfEntriesAdded, NumberOfEntriesLookedUp, the TraceCounts " ..
+        "added up, NextFreeLowerMemory and NextFreeUpperMemory.",
+    unread = "heaps and parts of heaps without sense or without bytes in the dump; they are in no figure above.",
+    next = "what would make this answer surer.",
+}
+
+-- ---- the verdict ----
+
+local function of_private(case, bytes)
+    return text.percent(bytes, case.memory.private) .. " % of private memory"
+end
+
+function sentences.memory(case)
+    local first = case.first
+    if not first then
+        return (#case.read == 0 and "no heap of this process is read; " or "no block is in use; ") ..
+            memory.verdict_text(case.memory)
+    end
+    return ("%s, %s: %s of one %s; %s"):format(text.size(first.bytes), of_private(case, first.bytes),
+        text.plural(first.blocks, "block"), first.recorded and "caller" or "kind", memory.verdict_text(case.memory))
+end
+
+function sentences.who(case)
+    local dump, first = case.dump, case.first
+    local who = first and first.verdict.who
+    if not first then
+        return "not known: no block can be read"
+    elseif not dump.traces then
+        return "not known: " .. (database.advice(dump) ~= "" and dump:info().full_memory and
+            "no stack trace database" .. database.advice(dump) or database.absence(dump))
+    elseif not who.frame then
+        return dump.traces.full and "not recorded: the trace database was full when these were allocated" or
+            "not recorded: these blocks store no trace of the database"
+    end
+    local through = who.allocator and " through " .. who.allocator or ""
+    return ("%s%s%s, trace %s (blocks store %s): %s"):format(first.outermost and "system code only, outermost frame " or
+        "", who.frame, through, who.index, who.stored, verdict.sure(who.sure))
+end
+
+function sentences.what(case)
+    local first = case.first
+    if not first then return "not known" end
+    local judged = first.verdict
+    local leak = judged.leak >= 0.8 and "a leak: " .. verdict.sure(judged.leak) or
+        judged.leak >= sentences.PERHAPS and ("perhaps a leak (%.2f)"):format(judged.leak) or "no sign of a leak"
+    return ("%s: %s; %s"):format(judged.what, judged.why, leak)
+end
+
+-- ---- the parts ----
+
+-- "036f0000 (100.0 %)", the three with most of its bytes.
+function sentences.heaps(dump, suspect)
+    local parts = {}
+    for row in suspect.set:group("heap"):top(3) do
+        parts[#parts + 1] = ("%s (%s %%)"):format(text.address(dump, row.heap), text.percent(row.bytes, suspect.bytes))
+    end
+    return table.concat(parts, ", ")
+end
+
+function sentences.attribution_evidence(case)
+    local who, first = case.first.verdict.who, case.first
+    if not who.index or not first.trace.readable then return {} end
+    local list = {}
+    if #case.rivals > 0 then
+        list[1] = ("their stored index %s fits %s; %s is the likeliest for these blocks"):format(who.stored,
+            text.plural(#case.rivals + 1, "stack"), who.index)
+    else
+        list[1] = ("trace %s is the only one with their stored index"):format(who.index)
+    end
+    return list
+end
+
+function sentences.rival(rival)
+    if not rival.trace then return ("Not recorded at all (%.2f)"):format(rival.confidence) end
+    return ("Trace %s%s (%.2f)"):format(rival.index, rival.frame and ", allocated by " .. rival.frame or
+        ", system code only", rival.confidence)
+end
+
+function sentences.hint(dump, hint, suspect)
+    local type = suspect.types[1] and suspect.types[1].type or ""
+    local value = text.address(dump, hint.value)
+    local flags = type:find "^mapi" and ("it is the flags word of a MAPI buffer (%s)"):format(
+        hint.value & 0x0fffffff ~= 0 and ("0x%x | 0x%x"):format(hint.value & 0xf0000000, hint.value & 0x0fffffff) or
+        ("0x%x"):format(hint.value)) or "it is data"
+    return ("A debugger prints this under %s. It is an accident: their first word %s falls into %s, which is " ..
+        "loaded from %s to %s, but it is no class table (it %s): %s. Whether %s has to do with the blocks is for " ..
+        "the call stack to say."):format(text.plural(hint.blocks, "of these blocks", "of these blocks"), value,
+        hint.module, text.address(dump, hint.base), text.address(dump, hint.end_address), hint.why, flags, hint.module)
+end
+
+local SHORT <const> = 62
+
+-- One line for the table of further suspects.
+function sentences.short(suspect)
+    local who = suspect.verdict.who.frame or "stack not recorded"
+    local line = ("%s; %s"):format(who, suspect.verdict.content)
+    return #line > SHORT and line:sub(1, SHORT - 3) .. "..." or line
+end
+
+function sentences.no_database(dump)
+    local absence = database.absence(dump)
+    return absence:sub(1, 1):upper() .. absence:sub(2) .. "."
+end
+
+function sentences.unread(case)
+    local dump, list, info = case.dump, {}, case.dump:info()
+    for _, heap in ipairs(case.unread) do
+        list[#list + 1] = ("heap %s is not read: %s"):format(text.address(dump, heap.address), heap.reason)
+    end
+    for _, heap in ipairs(case.read) do
+        local bytes, percent = pick.unread(heap)
+        if bytes > 0 then
+            list[#list + 1] = ("heap %s: %s bytes%s"):format(text.address(dump, heap.address), text.count(bytes),
+                percent and (", %.1f %% of its committed memory"):format(percent) or "")
+        end
+    end
+    local db = dump.traces
+    if db and db.unreadable > 0 then
+        list[#list + 1] = ("%s of the trace database; blocks that carry their indexes may be of them"):format(
+            text.plural(db.unreadable, "entry", "entries"))
+    end
+    if info.cut then list[#list + 1] = "the dump is cut: the file ends before its memory does" end
+    if not info.full_memory then list[#list + 1] = "the dump does not hold all memory (.dump /ma does)" end
+    return list
+end
+
+function sentences.next_steps(case)
+    local dump, list = case.dump, {}
+    local db, image = dump.traces, dump:info().image_name
+    image = image ~= "" and image or "IMAGE.EXE"
+    if not db and database.advice(dump) ~= "" then
+        list[#list + 1] = ("call stacks: gflags /i %s +ust, restart the program, wait until it has grown, .dump /ma")
+            :format(image)
+    elseif db and (db.wraps or db.full) then
+        list[#list + 1] = ("stacks without doubt: page heap in light mode (gflags /p /enable %s): its record of a " ..
+            "block holds the address of a trace, not 16 bits of an index"):format(image)
+    end
+    if db and db.full then
+        list[#list + 1] = ("a larger trace database (gflags /i %s /tracedb MEGABYTES), or an earlier dump: since " ..
+            "this one was full, new stacks were not recorded"):format(image)
+    end
+    if case.memory.verdict ~= "heap" and case.memory.largest then
+        list[#list + 1] = "where the rest of the private memory is: `heapsift run info` shows it by use"
+    end
+    list[#list + 1] = "a second dump, some hours later: a leak has grown, a cache has found its size"
+    return list
+end
+
+return sentences

@@ -1,0 +1,114 @@
+-- suspects.lua: call sites by what they lost, or where no stacks are recorded kinds of blocks.
+--
+-- A site's lost blocks are those that nothing points to, and MAPI buffers linked to a lost row. The order is by lost
+-- bytes times how sure it is that they are a leak, then by bytes. Sites come most bytes first, so once the rest of them
+-- is smaller than that of enough others, the rest need not be looked at: the order of those that are shown is exact.
+
+local lost_blocks = require "lost"
+local sites = require "who.sites"
+
+local suspects = {}
+
+local KINDS_MAX <const> = 40     -- kinds of blocks that are looked at where no stacks are recorded
+local NO_LEAK <const> = 0.2      -- less sure than this: ordered by size, behind the others
+local TINY <const> = 0.001       -- of the busy bytes: no suspect
+
+-- Types of a set, most bytes first; blocks that no recogniser knows are "".
+local function types_of(set)
+    local list = {}
+    for row in set:group "type" do
+        list[#list + 1] = { type = row.type or "", blocks = row.count, bytes = row.bytes }
+    end
+    return list
+end
+
+local function suspect_of(scene, set, fields)
+    local lost = set & scene.lost
+    fields.set, fields.blocks, fields.bytes = set, set:count(), set:bytes()
+    fields.lost, fields.lost_blocks, fields.lost_bytes = lost, lost:count(), lost:bytes()
+    fields.leak = lost_blocks.confidence(fields.lost_blocks, fields.blocks, scene.seen)
+    fields.mostly_lost = fields.lost_blocks > 0 and 2 * fields.lost_blocks >= fields.blocks
+    fields.weight = fields.leak >= NO_LEAK and fields.leak * fields.lost_bytes or 0
+    return fields
+end
+
+local function by_weight(a, b)
+    if a.weight ~= b.weight then return a.weight > b.weight end
+    if a.bytes ~= b.bytes then return a.bytes > b.bytes end
+    return a.order < b.order
+end
+
+-- Adds what is asked of those that are shown only.
+local function finish(list, wanted)
+    table.sort(list, by_weight)
+    for i = #list, wanted + 1, -1 do list[i] = nil end
+    for _, one in ipairs(list) do
+        local shown = one.mostly_lost and one.lost or one.set
+        one.types = types_of(shown)
+        local largest = shown:group("size"):top(1)[1]
+        one.size, one.size_blocks = largest and largest.size, largest and largest.count
+    end
+    return list
+end
+
+-- The wanted-th largest weight, 0 if there are fewer.
+local function bar_of(list, wanted)
+    local weights = {}
+    for i, one in ipairs(list) do weights[i] = one.weight end
+    table.sort(weights, function(a, b) return a > b end)
+    return weights[wanted] or 0
+end
+
+local function from_sites(dump, scene, attribution, wanted)
+    local list, least = {}, TINY * scene.busy:bytes()
+    for order, site in ipairs(sites.of(attribution)) do
+        if order > 1 and site.bytes < math.max(least, bar_of(list, wanted)) then break end
+        local set = sites.set(dump, attribution, site) & scene.busy
+        if set:count() > 0 then
+            list[#list + 1] = suspect_of(scene, set, { order = order, caller = site.caller,
+                outermost = site.outermost, traces = site.traces, trace = site.traces[1] and site.traces[1].trace,
+                confidence = site.confidence, recorded = site.caller ~= nil })
+        end
+    end
+    return finish(list, wanted)
+end
+
+-- Kinds of blocks: rows of one signature with what is linked to them, then one type and size each.
+local function from_kinds(scene, rows, wanted)
+    local list, rest = {}, scene.busy
+    local function add(set, signature)
+        if set:count() > 0 then
+            list[#list + 1] = suspect_of(scene, set, { order = #list, signature = signature, traces = {},
+                confidence = 0.0, recorded = false })
+        end
+    end
+    for _, signature in ipairs(rows and rows.signatures or {}) do
+        local set = (signature.set | signature.linked) & scene.busy
+        add(set, signature)
+        rest = rest - set
+    end
+    local typed = rest:where "type ~ '*'"
+    for row in typed:group("type", "size"):top(KINDS_MAX) do
+        add(typed:where(("type == '%s' and size == %d"):format(row.type, row.size)))
+    end
+    rest = rest - typed
+    for row in rest:group("size"):top(KINDS_MAX) do add(rest:where(("size == %d"):format(row.size))) end
+    return finish(list, wanted)
+end
+
+-- The first `wanted` of them. options: heap (or nil), rows (what query_rows returned, or nil), attribution (nil: no
+-- stacks). Each: set, blocks, bytes, lost (a set), lost_blocks, lost_bytes, leak (confidence), mostly_lost, types, size
+-- and size_blocks (the commonest size; both of the lost ones where most are lost), caller, outermost, traces, trace (of
+-- most bytes), confidence (of the attribution), recorded; signature for rows where no stacks are recorded. Also the
+-- bytes of all busy blocks.
+function suspects.find(dump, options, wanted)
+    local busy = dump:blocks { state = "busy" }
+    local scene = { busy = options.heap and options.heap:blocks { state = "busy" } or busy }
+    scene.lost, scene.seen = busy - busy:referenced(), lost_blocks.all_seen(dump)
+    if options.rows then scene.lost = scene.lost | options.rows.lost end
+    local list = options.attribution and from_sites(dump, scene, options.attribution, wanted) or
+        from_kinds(scene, options.rows, wanted)
+    return list, scene.busy:bytes()
+end
+
+return suspects

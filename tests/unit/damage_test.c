@@ -449,7 +449,7 @@ static void check_merged(unsigned pointer, int at, size_t (*apply)(struct fixtur
     f.all = hw_all(&list, 1, &f.count);
     f.last = f.count - 2;
     plant_old_headers(&f, &f.all[merged]);
-    idx = (size_t)((int)merged + at);
+    idx = merged + (size_t)at; /* modulo: `at` may be below 0 */
     lost = apply(&f, idx);
     expect_lost(&f, what, idx, idx + lost, lost ? "not read" : NULL, idx);
     fixture_deinit(&f);

@@ -1,6 +1,6 @@
 -- modules: what is loaded where, as `lm`; one module in detail, as `lmv`; and what was unloaded.
--- "(export symbols)" means that names come from the export table only: far past an export a name is just a
--- guess.
+-- "(pdb symbols)" means that a PDB was found that belongs to the module (--symbols, _NT_SYMBOL_PATH, or beside the
+-- dump). "(export symbols)" means that names come from the export table only: far past an export a name is just a guess.
 --
 --     start    end        module name
 --     10000000 10294000   3rdpartydll   (export symbols)       3rdpartydll.dll
@@ -62,6 +62,7 @@ local function module_json(module)
         base = text.hex_address(dump, module.base), size = module.size, name = module.name,
         path = module.path, timestamp = module.timestamp, checksum = text.hex(module.checksum),
         version = module.version, pdb = module.pdb, pdb_id = module.pdb_id, symbols = module.symbols,
+        symbol_file = module.symbol_file,
     }
 end
 
@@ -126,6 +127,7 @@ local function print_module(module)
         { "File version:", module.version or "not told" },
         { "PDB:", module.pdb and module.pdb .. " " .. (module.pdb_id or "") or "no RSDS record in the dump" },
         { "Exports:", text.count(#module:exports()) },
+        module.symbol_file and { "Symbol file:", module.symbol_file } or nil,
     }, "    ")
     print_sections(module)
     if args.exports then

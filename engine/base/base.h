@@ -145,6 +145,8 @@ void hs_map_deinit(struct hs_map *map);
 /* The value of `key`, to be read and written; 0 if the key is new, and then it must be set before the next call. Valid
  * until then. NULL when out of memory. */
 uint64_t *hs_map_value(struct hs_map *map, uint64_t key);
+/* The value of `key`; 0 if the map does not have it. */
+uint64_t hs_map_find(const struct hs_map *map, uint64_t key);
 /* Steps through a map, in no particular order: *place is 0 at first. False past the last. */
 bool hs_map_next(const struct hs_map *map, size_t *place, uint64_t *key_ret, uint64_t *value_ret);
 

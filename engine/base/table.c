@@ -133,6 +133,11 @@ uint64_t *hs_map_value(struct hs_map *map, uint64_t key)
     return &slot->value;
 }
 
+uint64_t hs_map_find(const struct hs_map *map, uint64_t key)
+{
+    return map->capacity ? map_slot(map, key)->value : 0;
+}
+
 bool hs_map_next(const struct hs_map *map, size_t *place, uint64_t *key_ret, uint64_t *value_ret)
 {
     while (*place < map->capacity) {

@@ -400,8 +400,12 @@ static enum hs_status open_options(lua_State *lua, int idx, struct hs_open_optio
         } else if (strcmp(key, "progress") == 0) {
             if (!lua_isfunction(lua, -1))
                 luaL_argerror(lua, idx, "progress: a function expected");
+        } else if (strcmp(key, "symbols") == 0) {
+            if (lua_type(lua, -1) != LUA_TSTRING)
+                luaL_argerror(lua, idx, "symbols: a search path (a string) expected");
+            options->symbol_path = lua_tostring(lua, -1); /* the table keeps it */
         } else {
-            luaL_argerror(lua, idx, lua_pushfstring(lua, "unknown option '%s' (threads, progress)", key));
+            luaL_argerror(lua, idx, lua_pushfstring(lua, "unknown option '%s' (symbols, threads, progress)", key));
         }
         lua_pop(lua, 1);
     }
@@ -414,6 +418,8 @@ static int module_open(lua_State *lua)
     const char *path = luaL_checkstring(lua, 1);
     struct hs_open_options options;
     open_options(lua, 2, &options);
+    if (!options.symbol_path && lua_getfield(lua, LUA_REGISTRYINDEX, HS_BIND_SYMBOL_PATH) == LUA_TSTRING)
+        options.symbol_path = lua_tostring(lua, -1);
 
     struct bind_dump *box = lua_newuserdatauv(lua, sizeof *box, 2);
     memset(box, 0, sizeof *box); /* closed until the engine says otherwise */

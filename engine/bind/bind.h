@@ -14,6 +14,8 @@
  * with `expression` true the text is a value to group by and not a condition. The
  * program is a table { ops = { { code, value }, ... }, texts = { ... } } as plugins/lib/filter.lua makes it. */
 #define HS_BIND_FILTER "heapsift.filter"
+/* Registry field: text that heapsift.open takes for the symbol path where its options give none; nil: none. */
+#define HS_BIND_SYMBOL_PATH "heapsift.symbol_path"
 /* Registry field: text that is the source of labels whose caller names none; nil: "". */
 #define HS_BIND_LABEL_SOURCE "heapsift.label_source"
 

@@ -56,7 +56,15 @@ static void push_module_pdb_id(lua_State *lua)
 static void push_module_symbols(lua_State *lua)
 {
     const struct bind_view *box = view(lua, 1, &bind_module_class);
-    lua_pushstring(lua, hs_dump_export_count(box->owner->dump, box->idx) > 0 ? "exports" : "none");
+    lua_pushstring(lua, hs_symbol_source_name(hs_dump_symbol_source(box->owner->dump, box->idx, NULL)));
+}
+
+static void push_module_symbol_file(lua_State *lua)
+{
+    const struct bind_view *box = view(lua, 1, &bind_module_class);
+    const char *path;
+    hs_dump_symbol_source(box->owner->dump, box->idx, &path);
+    push_text_or_nil(lua, path);
 }
 
 static void push_section(lua_State *lua, int owner_idx, const struct bind_sequence *sequence, size_t idx)
@@ -124,6 +132,7 @@ static const struct bind_field module_fields[] = {
     BIND_PUSH("pdb", push_module_pdb),
     BIND_PUSH("pdb_id", push_module_pdb_id),
     BIND_PUSH("symbols", push_module_symbols),
+    BIND_PUSH("symbol_file", push_module_symbol_file),
     BIND_END,
 };
 
@@ -401,7 +410,19 @@ int bind_dump_symbol(lua_State *lua)
     return 1;
 }
 
-/* dump:symbol_parts(va) -> { module =, name =, offset =, rva =, near = }, or nil */
+/* The name alone, without decoration. */
+static void push_plain_name(lua_State *lua, const struct hs_dump *dump, const struct hs_symbol *symbol)
+{
+    struct hs_symbol bare = *symbol;
+    bare.offset = 0;
+    bind_push_symbol(lua, dump, &bare, HS_SYMBOL_WINDBG);
+    const char *text = lua_tostring(lua, -1);
+    const char *bang = strchr(text + strlen(hs_dump_module(dump, symbol->module_idx)->name), '!');
+    lua_pushstring(lua, bang ? bang + 1 : text);
+    lua_remove(lua, -2);
+}
+
+/* dump:symbol_parts(va) -> { module =, name =, offset =, rva =, near =, source =, size = }, or nil */
 int bind_dump_symbol_parts(lua_State *lua)
 {
     const struct bind_dump *box = bind_check_dump(lua, 1);
@@ -410,11 +431,15 @@ int bind_dump_symbol_parts(lua_State *lua)
         lua_pushnil(lua);
         return 1;
     }
-    lua_createtable(lua, 0, 5);
+    lua_createtable(lua, 0, 7);
     bind_set_text(lua, "module", hs_dump_module(box->dump, symbol.module_idx)->name);
     if (symbol.name[0]) {
-        bind_set_text(lua, "name", symbol.name);
+        push_plain_name(lua, box->dump, &symbol);
+        lua_setfield(lua, -2, "name");
         bind_set_integer(lua, "offset", symbol.offset);
+        bind_set_text(lua, "source", hs_symbol_source_name(symbol.source));
+        if (symbol.size)
+            bind_set_integer(lua, "size", symbol.size);
     }
     bind_set_integer(lua, "rva", symbol.rva);
     bind_set_bool(lua, "near", symbol.name[0] && symbol.near_name);

@@ -57,6 +57,8 @@ static enum hs_status open_dump(const struct hs_open_options *options, struct hs
                    : hs_file_open(path, &dump->notes, &dump->file, err);
     if (status == HS_OK)
         status = open_rooms(dump, err);
+    if (status == HS_OK && options && options->symbol_path)
+        status = hs_process_set_symbol_path(&dump->process, options->symbol_path, err);
     if (status != HS_OK) {
         hs_dump_close(dump);
         return status;
@@ -309,6 +311,38 @@ const struct hs_export *hs_dump_export(const struct hs_dump *dump, size_t module
 enum hs_status hs_dump_symbol(const struct hs_dump *dump, hs_va va, struct hs_symbol *symbol_ret)
 {
     return hs_process_symbol(&dump->process, va, symbol_ret);
+}
+
+const char *hs_symbol_source_name(enum hs_symbol_source source)
+{
+    switch (source) {
+    case HS_SYMBOLS_EXPORTS: return "exports";
+    case HS_SYMBOLS_PDB: return "pdb";
+    case HS_SYMBOLS_NONE: break;
+    }
+    return "none";
+}
+
+enum hs_symbol_source hs_dump_symbol_source(const struct hs_dump *dump, size_t module_idx, const char **path_ret)
+{
+    enum hs_symbol_source source = HS_SYMBOLS_NONE;
+    const char *path = NULL;
+
+    if (module_idx < dump->process.module_count) {
+        source = hs_process_symbol_source(&dump->process, module_idx);
+        path = dump->process.modules[module_idx].pdb_path;
+    }
+    if (path_ret)
+        *path_ret = path ? path : "";
+    return source;
+}
+
+enum hs_status hs_dump_next_symbol(const struct hs_dump *dump, size_t module_idx, struct hs_symbol_cursor *cursor,
+                                   struct hs_symbol *symbol_ret)
+{
+    if (module_idx >= dump->process.module_count)
+        return HS_NOT_FOUND;
+    return hs_process_next_symbol(&dump->process, module_idx, cursor, symbol_ret);
 }
 
 size_t hs_symbol_text(const struct hs_dump *dump, const struct hs_symbol *symbol, enum hs_symbol_style style,

@@ -1,4 +1,4 @@
-/* file.h - the door of file/: a dump as a file of streams. Knows no process. */
+/* file.h - the door of file/: a dump as a file of streams, and files as memory. Knows no process. */
 #ifndef HS_FILE_H
 #define HS_FILE_H
 
@@ -30,11 +30,22 @@ struct hs_thread_record {
     struct hs_span context; /* empty if none or past the file */
 };
 
+/* A file mapped read-only: its size is that at the time of opening. descriptor -1: the bytes are somebody else's. */
+struct hs_mapping {
+    struct hs_span bytes;
+    int descriptor;
+};
+#define HS_MAPPING_NONE ((struct hs_mapping){{NULL, 0}, -1})
+/* `expected` says in a message what it should have been ("dump file"). HS_ERR_IO. */
+HS_MUST_CHECK enum hs_status hs_mapping_open(const char *path, const char *expected, struct hs_mapping *mapping_ret,
+                                             struct hs_error *err);
+void hs_mapping_close(struct hs_mapping *mapping);
+
 /* Everything a dump file says, as plain records. Arrays live in the arena of the file. */
 struct hs_file {
     const char *path;
+    struct hs_mapping mapping;
     struct hs_span map; /* the whole file */
-    int descriptor;
     struct hs_arena arena;
     struct hs_notes *notes; /* borrowed: the dump's */
 

@@ -5,14 +5,9 @@
 #include "file/memory.h"
 #include "file/streams.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 _Static_assert(sizeof(size_t) == 8, "dumps are mapped whole: heapsift needs a 64-bit host");
 
@@ -147,57 +142,19 @@ static enum hs_status parse(struct hs_file *file, struct hs_error *err)
     return status;
 }
 
-static enum hs_status open_map(const char *path, struct hs_span *map_ret, int *descriptor_ret, struct hs_error *err)
-{
-    struct stat status;
-    void *map;
-    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-
-    if (descriptor < 0)
-        return hs_fail(err, HS_ERR_IO, HS_NO_OFF, HS_NO_VA, "cannot open the file: %s", strerror(errno));
-    if (fstat(descriptor, &status) != 0) {
-        hs_fail(err, HS_ERR_IO, HS_NO_OFF, HS_NO_VA, "cannot read the file's size: %s", strerror(errno));
-        goto failed;
-    }
-    if (!S_ISREG(status.st_mode)) {
-        hs_fail(err, HS_ERR_IO, HS_NO_OFF, HS_NO_VA, "is %s, expected a dump file",
-                S_ISDIR(status.st_mode) ? "a directory" : "no regular file");
-        goto failed;
-    }
-    *map_ret = (struct hs_span){NULL, (uint64_t)status.st_size};
-    if (status.st_size > 0) {
-        map = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, descriptor, 0);
-        if (map == MAP_FAILED) {
-            hs_fail(err, HS_ERR_IO, HS_NO_OFF, HS_NO_VA, "cannot map the file: %s", strerror(errno));
-            goto failed;
-        }
-        map_ret->bytes = map;
-    }
-    *descriptor_ret = descriptor;
-    return HS_OK;
-
-failed:
-    close(descriptor);
-    return HS_ERR_IO;
-}
-
-static enum hs_status open_parsed(const char *name, struct hs_span map, int descriptor, struct hs_notes *notes,
+static enum hs_status open_parsed(const char *name, struct hs_mapping mapping, struct hs_notes *notes,
                                   struct hs_file **file_ret, struct hs_error *err)
 {
     struct hs_file *file = calloc(1, sizeof *file);
     enum hs_status status;
 
     if (!file) {
-        if (descriptor >= 0) {
-            if (map.size)
-                munmap((void *)(uintptr_t)map.bytes, map.size);
-            close(descriptor);
-        }
+        hs_mapping_close(&mapping);
         return hs_fail_memory(err, "the dump file");
     }
     hs_arena_init(&file->arena);
-    file->map = map;
-    file->descriptor = descriptor;
+    file->mapping = mapping;
+    file->map = mapping.bytes;
     file->notes = notes;
     file->service_pack = file->comment = "";
     file->path = hs_arena_string(&file->arena, name);
@@ -212,28 +169,23 @@ static enum hs_status open_parsed(const char *name, struct hs_span map, int desc
 
 enum hs_status hs_file_open(const char *path, struct hs_notes *notes, struct hs_file **file_ret, struct hs_error *err)
 {
-    struct hs_span map = {NULL, 0};
-    int descriptor = -1;
-    enum hs_status status = open_map(path, &map, &descriptor, err);
+    struct hs_mapping mapping;
+    enum hs_status status = hs_mapping_open(path, "dump file", &mapping, err);
 
-    return status == HS_OK ? open_parsed(path, map, descriptor, notes, file_ret, err) : status;
+    return status == HS_OK ? open_parsed(path, mapping, notes, file_ret, err) : status;
 }
 
 enum hs_status hs_file_open_bytes(const char *name, struct hs_span bytes, struct hs_notes *notes,
                                   struct hs_file **file_ret, struct hs_error *err)
 {
-    return open_parsed(name, bytes, -1, notes, file_ret, err);
+    return open_parsed(name, (struct hs_mapping){bytes, -1}, notes, file_ret, err);
 }
 
 void hs_file_close(struct hs_file *file)
 {
     if (!file)
         return;
-    if (file->descriptor >= 0) {
-        if (file->map.size)
-            munmap((void *)(uintptr_t)file->map.bytes, file->map.size);
-        close(file->descriptor);
-    }
+    hs_mapping_close(&file->mapping);
     free(file->runs);
     hs_arena_deinit(&file->arena);
     free(file);

@@ -223,6 +223,15 @@ static int core_set_windbg_names(lua_State *lua)
     return 0;
 }
 
+/* core.set_symbol_path(text): see HS_BIND_SYMBOL_PATH */
+static int core_set_symbol_path(lua_State *lua)
+{
+    luaL_checkstring(lua, 1);
+    lua_settop(lua, 1);
+    lua_setfield(lua, LUA_REGISTRYINDEX, HS_BIND_SYMBOL_PATH);
+    return 0;
+}
+
 static int core_set_text_to_stderr(lua_State *lua)
 {
     host_of(lua)->text_to_stderr = lua_toboolean(lua, 1);
@@ -318,6 +327,7 @@ void host_core_push(lua_State *lua)
         {"set_input", core_set_input},
         {"set_progress", core_set_progress},
         {"set_windbg_names", core_set_windbg_names},
+        {"set_symbol_path", core_set_symbol_path},
         {"set_text_to_stderr", core_set_text_to_stderr},
         {"set_callers", core_set_callers},
         {"set_filter", core_set_filter},

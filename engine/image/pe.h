@@ -63,7 +63,13 @@ const char *hs_pe_text(struct hs_pe *pe, struct hs_span bytes);
 
 /* exports.c: fills image->exports in ordinal order. HS_ERR_MEMORY only; the rest becomes notes. */
 HS_MUST_CHECK enum hs_status hs_exports_read(struct hs_pe *pe, struct hs_error *err);
-/* symbols.c: fills by_va and by_name. HS_ERR_MEMORY only. */
+struct hs_rva_key {
+    uint32_t rva, idx;
+};
+/* symbols.c: sorts by rva, equal ones as they stand. `other` has room for `count` too; returns the one of the two that
+ * holds the result. */
+struct hs_rva_key *hs_sort_rvas(struct hs_rva_key *keys, struct hs_rva_key *other, size_t count);
+/* Fills by_va and by_name. HS_ERR_MEMORY only. */
 HS_MUST_CHECK enum hs_status hs_symbols_build(struct hs_image *image, struct hs_error *err);
 
 #endif

@@ -1,4 +1,4 @@
-/* symbols.c - exports by address and by name. */
+/* symbols.c - names of an image: exports by address and by name, joined with those of a PDB. */
 #include "image/pe.h"
 
 #include <stdlib.h>
@@ -39,17 +39,12 @@ static enum hs_status sort_by_name(struct hs_image *image)
     return HS_OK;
 }
 
-struct rva_key {
-    uint32_t rva, idx;
-};
-
-/* Radix sort by RVA, stable: linear whatever the image says, and several times faster here than qsort. `other` has the
- * same size; returns the one of the two that holds the result. */
-static struct rva_key *sort_rvas(struct rva_key *keys, struct rva_key *other, size_t count)
+/* Linear whatever the image says, and several times faster here than qsort. */
+struct hs_rva_key *hs_sort_rvas(struct hs_rva_key *keys, struct hs_rva_key *other, size_t count)
 {
     for (unsigned shift = 0; shift < 32; shift += 8) {
         size_t starts[256] = {0}, total = 0;
-        struct rva_key *swap;
+        struct hs_rva_key *swap;
 
         for (size_t i = 0; i < count; i++)
             starts[keys[i].rva >> shift & 0xff]++;
@@ -78,7 +73,7 @@ static bool is_better(const struct hs_export *a, const struct hs_export *b)
 
 static enum hs_status sort_by_va(struct hs_image *image)
 {
-    struct rva_key *keys = malloc(image->export_count * 2 * sizeof *keys), *sorted;
+    struct hs_rva_key *keys = malloc(image->export_count * 2 * sizeof *keys), *sorted;
     uint32_t *by_va = image->by_va;
     size_t count = 0, kept = 0;
 
@@ -86,8 +81,8 @@ static enum hs_status sort_by_va(struct hs_image *image)
         return HS_ERR_MEMORY;
     for (size_t i = 0; i < image->export_count; i++)
         if (image->exports[i].va)
-            keys[count++] = (struct rva_key){(uint32_t)(image->exports[i].va - image->base), (uint32_t)i};
-    sorted = sort_rvas(keys, keys + count, count);
+            keys[count++] = (struct hs_rva_key){(uint32_t)(image->exports[i].va - image->base), (uint32_t)i};
+    sorted = hs_sort_rvas(keys, keys + count, count);
     for (size_t i = 0; i < count; i++) {
         if (i == 0 || sorted[i].rva != sorted[i - 1].rva)
             by_va[kept++] = sorted[i].idx;
@@ -191,4 +186,65 @@ const struct hs_section *hs_image_section_at(const struct hs_image *image, hs_va
             return section;
     }
     return NULL;
+}
+
+/* ---- joined with a PDB ---- */
+
+/* Cuts "@8" or "@@16" off the end. */
+static size_t without_bytes(const char *name, size_t size)
+{
+    size_t end = size;
+
+    while (end > 0 && name[end - 1] >= '0' && name[end - 1] <= '9')
+        end--;
+    if (end == size || end < 2 || name[end - 1] != '@')
+        return size;
+    return end > 2 && name[end - 2] == '@' ? end - 2 : end - 1;
+}
+
+size_t hs_symbol_plain(const char *name, size_t size, bool is_x86, const char **plain_ret)
+{
+    size_t cut;
+
+    *plain_ret = name;
+    if (size == 0 || *name == '?')
+        return size; /* C++: what it says is told by more than cutting */
+    if (!is_x86) {   /* only __vectorcall decorates there: name@@16 */
+        cut = without_bytes(name, size);
+        return cut < size && name[cut + 1] == '@' ? cut : size;
+    }
+    cut = without_bytes(name, size);
+    if (size > 1 && (*name == '_' || (*name == '@' && cut < size))) {
+        *plain_ret = name + 1;
+        return cut > 1 ? cut - 1 : size - 1;
+    }
+    return cut;
+}
+
+void hs_image_symbol(const struct hs_image *image, struct hs_pdb *pdb, hs_va va, struct hs_symbol *symbol)
+{
+    const struct hs_export *nearest = hs_image_nearest(image, va);
+    struct hs_pdb_symbol found;
+    uint32_t offset;
+    bool is_near;
+
+    if (pdb && va - image->base <= UINT32_MAX &&
+        hs_pdb_at(pdb, (uint32_t)(va - image->base), &found, &offset, &is_near) &&
+        /* Past its end only an export between it and the address can name it. */
+        (is_near || !nearest || va - nearest->va > HS_SYMBOL_NEAR || va - nearest->va >= offset)) {
+        symbol->has_name = true;
+        symbol->name = found.name;
+        symbol->offset = offset;
+        symbol->near_name = is_near;
+        symbol->size = found.size;
+        symbol->source = HS_SYMBOLS_PDB;
+        symbol->is_decorated = found.is_public;
+    } else if (nearest) {
+        symbol->has_name = true;
+        symbol->name = nearest->name;
+        symbol->ordinal = nearest->ordinal;
+        symbol->offset = va - nearest->va;
+        symbol->near_name = symbol->offset <= HS_SYMBOL_NEAR;
+        symbol->source = HS_SYMBOLS_EXPORTS;
+    }
 }

@@ -1,8 +1,9 @@
-/* module.c - modules by address and by name, their images on demand, and symbols over exports. */
+/* module.c - modules by address and by name, their images and PDBs on demand, and symbols over both. */
 #include "process/process.h"
 
 #include <ctype.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -152,6 +153,7 @@ void hs_process_deinit_modules(struct hs_process *process)
         if (image)
             hs_image_deinit(image);
         free(image);
+        hs_pdb_close(atomic_load(&process->modules[i].pdb));
     }
 }
 
@@ -176,6 +178,26 @@ const struct hs_image *hs_process_image(const struct hs_process *process, size_t
     }
     pthread_mutex_unlock(lock);
     return image;
+}
+
+struct hs_pdb *hs_process_pdb(const struct hs_process *process, size_t module_idx)
+{
+    struct hs_process_module *module = &process->modules[module_idx];
+    struct hs_process *owner = (struct hs_process *)(uintptr_t)process;
+    const struct hs_image *image;
+
+    if (atomic_load_explicit(&module->looked_for_pdb, memory_order_acquire))
+        return atomic_load_explicit(&module->pdb, memory_order_relaxed);
+    image = hs_process_image(process, module_idx);
+    if (!image)
+        return NULL;
+    pthread_mutex_lock(&owner->lock);
+    if (!atomic_load_explicit(&module->looked_for_pdb, memory_order_relaxed)) {
+        atomic_store_explicit(&module->pdb, hs_pdb_search(owner, module_idx, image), memory_order_relaxed);
+        atomic_store_explicit(&module->looked_for_pdb, true, memory_order_release);
+    }
+    pthread_mutex_unlock(&owner->lock);
+    return atomic_load_explicit(&module->pdb, memory_order_relaxed);
 }
 
 size_t hs_process_module_at(const struct hs_process *process, hs_va va)
@@ -224,22 +246,56 @@ enum hs_status hs_process_symbol(const struct hs_process *process, hs_va va, str
 {
     size_t idx = hs_process_module_at(process, va);
     const struct hs_image *image;
-    const struct hs_export *nearest = NULL;
 
     if (idx == SIZE_MAX)
         return HS_NOT_FOUND;
     *symbol_ret = (struct hs_symbol){.module_idx = idx, .rva = va - process->modules[idx].facts.base, .name = ""};
     image = hs_process_image(process, idx);
     if (image)
-        nearest = hs_image_nearest(image, va);
-    if (nearest) {
-        symbol_ret->name = nearest->name;
-        symbol_ret->ordinal = nearest->ordinal;
-        symbol_ret->has_name = true;
-        symbol_ret->offset = va - nearest->va;
-        symbol_ret->near_name = symbol_ret->offset <= HS_SYMBOL_NEAR;
-    }
+        hs_image_symbol(image, hs_process_pdb(process, idx), va, symbol_ret);
     return HS_OK;
+}
+
+enum hs_status hs_process_next_symbol(const struct hs_process *process, size_t module_idx,
+                                      struct hs_symbol_cursor *cursor, struct hs_symbol *symbol_ret)
+{
+    const struct hs_image *image = hs_process_image(process, module_idx);
+    struct hs_pdb *pdb = hs_process_pdb(process, module_idx);
+    struct hs_pdb_cursor place = {cursor->place[1], cursor->place[2], cursor->place[3]};
+    struct hs_pdb_symbol found;
+    bool more;
+
+    *symbol_ret = (struct hs_symbol){.module_idx = module_idx, .has_name = true, .near_name = true};
+    while (image && cursor->place[0] < image->export_count) {
+        const struct hs_export *export = &image->exports[cursor->place[0]++];
+
+        if (!export->va)
+            continue;
+        symbol_ret->rva = export->va - image->base;
+        symbol_ret->name = export->name;
+        symbol_ret->ordinal = export->ordinal;
+        symbol_ret->source = HS_SYMBOLS_EXPORTS;
+        return HS_OK;
+    }
+    more = pdb && hs_pdb_next(pdb, &place, &found);
+    *cursor = (struct hs_symbol_cursor){{cursor->place[0], place.entry, place.module, place.procedure}};
+    if (!more)
+        return HS_NOT_FOUND;
+    symbol_ret->rva = found.rva;
+    symbol_ret->name = found.name;
+    symbol_ret->size = found.size;
+    symbol_ret->is_decorated = found.is_public;
+    symbol_ret->source = HS_SYMBOLS_PDB;
+    return HS_OK;
+}
+
+enum hs_symbol_source hs_process_symbol_source(const struct hs_process *process, size_t module_idx)
+{
+    const struct hs_image *image = hs_process_image(process, module_idx);
+
+    if (hs_process_pdb(process, module_idx))
+        return HS_SYMBOLS_PDB;
+    return image && image->export_count ? HS_SYMBOLS_EXPORTS : HS_SYMBOLS_NONE;
 }
 
 size_t hs_process_symbol_text(const struct hs_process *process, const struct hs_symbol *symbol,
@@ -248,11 +304,17 @@ size_t hs_process_symbol_text(const struct hs_process *process, const struct hs_
     const char *module = process->modules[symbol->module_idx].facts.name;
     char ordinal[24], rva[24] = "", offset[24] = "";
     const char *name = symbol->name;
-    int length;
+    size_t name_size = strlen(name);
+    int length, shown;
 
     snprintf(ordinal, sizeof ordinal, "Ordinal%" PRIu32, symbol->ordinal);
-    if (!*name)
+    if (!*name) {
         name = ordinal;
+        name_size = strlen(name);
+    } else if (symbol->is_decorated) {
+        name_size = hs_symbol_plain(name, name_size, process->file->arch == HS_ARCH_X86, &name);
+    }
+    shown = name_size < INT_MAX ? (int)name_size : INT_MAX;
     if (symbol->rva)
         snprintf(rva, sizeof rva, "+0x%" PRIx64, symbol->rva);
     if (symbol->offset)
@@ -260,9 +322,9 @@ size_t hs_process_symbol_text(const struct hs_process *process, const struct hs_
     if (!symbol->has_name)
         length = snprintf(text_ret, size, "%s%s", module, rva);
     else if (symbol->near_name || style == HS_SYMBOL_WINDBG)
-        length = snprintf(text_ret, size, "%s!%s%s", module, name, offset);
+        length = snprintf(text_ret, size, "%s!%.*s%s", module, shown, name, offset);
     else
-        length = snprintf(text_ret, size, "%s%s [%s%s]", module, rva, name, offset);
+        length = snprintf(text_ret, size, "%s%s [%.*s%s]", module, rva, shown, name, offset);
     return length > 0 ? (size_t)length : 0;
 }
 
@@ -306,6 +368,8 @@ static bool resolve_name(const struct hs_process *process, const char *text, hs_
 {
     char module[1024];
     const struct hs_export *export;
+    struct hs_pdb_symbol symbol;
+    struct hs_pdb *pdb;
     const char *bang = strchr(text, '!');
     size_t idx;
 
@@ -320,9 +384,15 @@ static bool resolve_name(const struct hs_process *process, const char *text, hs_
         return true;
     }
     export = find_export(process, idx, bang + 1);
-    if (export)
+    if (export) {
         *va_ret = export->va;
-    return export != NULL;
+        return true;
+    }
+    pdb = hs_process_pdb(process, idx);
+    if (!pdb || !hs_pdb_named(pdb, bang + 1, &symbol))
+        return false;
+    *va_ret = process->modules[idx].facts.base + symbol.rva;
+    return true;
 }
 
 enum hs_status hs_process_resolve(const struct hs_process *process, const char *text, hs_va *va_ret)

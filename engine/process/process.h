@@ -8,10 +8,13 @@
 #include "space/space.h"
 #include <pthread.h>
 
-/* A module and its image, which is read when first asked for. */
+/* A module; its image and its PDB, which are read when first asked for. */
 struct hs_process_module {
     struct hs_module facts;
     struct hs_image *_Atomic image; /* NULL until read */
+    struct hs_pdb *_Atomic pdb;     /* NULL: none, or not looked for yet */
+    atomic_bool looked_for_pdb;
+    const char *pdb_path;
 };
 
 struct hs_process {
@@ -22,6 +25,7 @@ struct hs_process {
     struct hs_arena arena;
     pthread_mutex_t lock;
 
+    const char *symbol_path; /* NULL: none */
     struct hs_facts facts;
     struct hs_process_module *modules;
     size_t module_count;
@@ -43,12 +47,24 @@ HS_MUST_CHECK enum hs_status hs_process_init_modules(struct hs_process *process,
 void hs_process_deinit_modules(struct hs_process *process);
 /* The image of a module, read when first asked; never changes after. NULL when out of memory. Any thread. */
 const struct hs_image *hs_process_image(const struct hs_process *process, size_t module_idx);
+/* The PDB of a module, looked for when first asked; NULL if there is none. Any thread. */
+struct hs_pdb *hs_process_pdb(const struct hs_process *process, size_t module_idx);
+/* pdbs.c: where PDBs are looked for, besides the dump's folder; before the first symbol. HS_ERR_MEMORY. */
+HS_MUST_CHECK enum hs_status hs_process_set_symbol_path(struct hs_process *process, const char *path,
+                                                        struct hs_error *err);
+/* Under the lock: opens the PDB that belongs to a module and sets its pdb_path; NULL if none is found. Notes say which
+ * files were not used and why. */
+struct hs_pdb *hs_pdb_search(struct hs_process *process, size_t module_idx, const struct hs_image *image);
 /* Module that holds `va`; SIZE_MAX if none does. */
 size_t hs_process_module_at(const struct hs_process *process, hs_va va);
 size_t hs_process_module_named(const struct hs_process *process, const char *name);
 /* See hs_dump_symbol and hs_dump_resolve. */
 enum hs_status hs_process_symbol(const struct hs_process *process, hs_va va, struct hs_symbol *symbol_ret);
 enum hs_status hs_process_resolve(const struct hs_process *process, const char *text, hs_va *va_ret);
+/* See hs_dump_next_symbol. */
+enum hs_status hs_process_next_symbol(const struct hs_process *process, size_t module_idx,
+                                      struct hs_symbol_cursor *cursor, struct hs_symbol *symbol_ret);
+enum hs_symbol_source hs_process_symbol_source(const struct hs_process *process, size_t module_idx);
 size_t hs_process_symbol_text(const struct hs_process *process, const struct hs_symbol *symbol,
                               enum hs_symbol_style style, char *text_ret, size_t size);
 /* Whether a section that can be executed (written) holds `va`. */

@@ -17,6 +17,9 @@ HS_API const char *hs_arch_name(enum hs_arch arch);
 
 struct hs_open_options {
     unsigned thread_count; /* threads for whole-heap work; 0: one per processor */
+    /* Where PDBs are, as _NT_SYMBOL_PATH has it: folders and local stores ("srv*DIR"), separated by ';'. The folder of
+     * the dump is looked in too. NULL: only there. Nothing is ever fetched: URLs are named in a note and skipped. */
+    const char *symbol_path;
 };
 
 /* Opens a user-mode minidump read-only and maps it; nothing of it is copied. `options` may be NULL.
@@ -196,15 +199,29 @@ HS_API const struct hs_export *hs_dump_export(const struct hs_dump *dump, size_t
 /* How far past an export an address is still shown as being in it (bytes). Past that the name is only an aid. */
 #define HS_SYMBOL_NEAR 0x1000u
 
+/* Where names come from. */
+enum hs_symbol_source { HS_SYMBOLS_NONE, HS_SYMBOLS_EXPORTS, HS_SYMBOLS_PDB };
+
+/* "none", "exports", "pdb". Static. */
+HS_API const char *hs_symbol_source_name(enum hs_symbol_source source);
+
+/* What the names of a module come from: "pdb" if one that belongs to it was found (it is looked for when first asked).
+ * *path_ret (NULL allowed): that file; "" if there is none. Valid while the dump is open. */
+HS_API enum hs_symbol_source hs_dump_symbol_source(const struct hs_dump *dump, size_t module_idx,
+                                                   const char **path_ret);
+
 /* What an address is called. */
 struct hs_symbol {
     size_t module_idx;
-    uint64_t rva;     /* address - module base */
-    bool has_name;    /* the module exports something at or below the address */
-    const char *name; /* nearest export at or below; "" if it is nameless or there is none */
-    uint32_t ordinal; /* of that export: a nameless one is written "Ordinal577" */
-    uint64_t offset;  /* address - address of the export */
-    bool near_name;   /* offset is at most HS_SYMBOL_NEAR: the name may be believed */
+    uint64_t rva;      /* address - module base */
+    bool has_name;     /* the module has a symbol at or below the address */
+    const char *name;  /* nearest one at or below; "" if it is a nameless export or there is none */
+    uint32_t ordinal;  /* of an export: a nameless one is written "Ordinal577" */
+    uint64_t offset;   /* address - address of the symbol */
+    uint64_t size;     /* bytes of the symbol; 0 if not told: only a PDB does, of functions */
+    bool near_name;    /* the name may be believed: inside a PDB's symbol, or at most HS_SYMBOL_NEAR past an export */
+    bool is_decorated; /* a public of a PDB: the linker's name, as "_RtlAllocateHeap@12"; texts show it without */
+    enum hs_symbol_source source;
 };
 
 /* HS_NOT_FOUND: no module holds `va`. */
@@ -219,8 +236,16 @@ enum hs_symbol_style {
 HS_API size_t hs_symbol_text(const struct hs_dump *dump, const struct hs_symbol *symbol, enum hs_symbol_style style,
                              char *text_ret, size_t size);
 
-/* The address of "module!name", "module!Ordinal577", "module" or either with "+0x12" (hex) behind it. Forwarders are
- * followed (at most 8 steps). Names match with case, modules without. HS_NOT_FOUND. */
+/* Steps through the symbols of a module, HS_NOT_FOUND past the last: those of its exports that have an address,
+ * then those of its PDB. rva is the symbol's own, offset 0. `cursor` starts as zeros and is the caller's. */
+struct hs_symbol_cursor {
+    size_t place[4];
+};
+HS_MUST_CHECK HS_API enum hs_status hs_dump_next_symbol(const struct hs_dump *dump, size_t module_idx,
+                                                        struct hs_symbol_cursor *cursor, struct hs_symbol *symbol_ret);
+
+/* The address of "module!name", "module!Ordinal577", "module" or either with "+0x12" (hex) behind it. Names of exports
+ * come before those of a PDB. Forwarders are followed (at most 8 steps). Names match with case, modules without. HS_NOT_FOUND. */
 HS_MUST_CHECK HS_API enum hs_status hs_dump_resolve(const struct hs_dump *dump, const char *text, hs_va *va_ret);
 
 /* ---- threads ---- */

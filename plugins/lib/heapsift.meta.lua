@@ -21,7 +21,7 @@ heapsift = {}
 ---Opens a user-mode minidump. Damage that leaves something to read is no failure: see dump:notes().
 ---Raises for an unknown option.
 ---@param path string
----@param options? { threads?: integer, progress?: fun(what: string, done: integer, total: integer) } threads: for whole-heap work, 0 one per processor; progress: called about ten times a second during long work, on the script's own thread
+---@param options? { symbols?: string, threads?: integer, progress?: fun(what: string, done: integer, total: integer) } symbols: where PDBs are, "DIR;srv*DIR", what --symbols and _NT_SYMBOL_PATH say if not given; threads: for whole-heap work, 0 one per processor; progress: called about ten times a second during long work, on the script's own thread
 ---@return dump? dump nil on failure
 ---@return string? message
 ---@return string? code "io", "format", "unsupported", "memory"
@@ -258,15 +258,15 @@ function dump:threads() end
 ---@return region[]|fun():region
 function dump:regions() end
 
----What an address is called: "rpcrt4!I_RpcGetBuffer+0xf". Honest style names a function only within 0x1000 bytes of an
----export, else "EMSMDB32+0x1c7ca [HrEmsuiInit+0x96fd]"; windbg style always names the nearest.
+---What an address is called: "rpcrt4!I_RpcGetBuffer+0xf". Honest style names a function only inside a symbol of a PDB or
+---within 0x1000 bytes of an export, else "EMSMDB32+0x1c7ca [HrEmsuiInit+0x96fd]"; windbg style always names the nearest.
 ---@param va integer
 ---@param style? "honest"|"windbg" default honest, windbg with --windbg-names
 ---@return string? text nil if no module holds va
 function dump:symbol(va, style) end
 
 ---@param va integer
----@return { module: string, name: string?, offset: integer?, rva: integer, near: boolean }? parts nil if no module holds va; near: offset is small enough to believe the name
+---@return { module: string, name: string?, offset: integer?, rva: integer, near: boolean, source: "pdb"|"exports"|nil, size: integer? }? parts nil if no module holds va; near: the name may be believed: inside a PDB's symbol, or not far past an export; size: bytes, of functions in a PDB
 function dump:symbol_parts(va) end
 
 ---@param text string "ntdll!RtlAllocateHeap", "MSO!Ordinal577", "ntdll", each with "+0x12" behind it if need be
@@ -317,7 +317,8 @@ function dump:blocks(which) end
 ---@field version? string "12.0.6320.5000"
 ---@field pdb? string file name of its PDB
 ---@field pdb_id? string GUID and age as symbol stores write them
----@field symbols "exports"|"none" what names of its functions come from
+---@field symbols "pdb"|"exports"|"none" what names of its functions come from; looks for its PDB when first asked
+---@field symbol_file? string path of the PDB in use; nil without one
 local module = {}
 
 ---@return { name: string, address: integer, size: integer, readable: boolean, writable: boolean, executable: boolean }[]

@@ -161,6 +161,9 @@ local function main()
     local common, rest = options.split(line)
     if common.memory_limit then core.set_memory_limit(common.memory_limit) end
     core.set_progress(not common.no_progress)
+    local symbols = table.move(common.symbols or {}, 1, #(common.symbols or {}), 1, {})
+    symbols[#symbols + 1] = os.getenv "_NT_SYMBOL_PATH"
+    core.set_symbol_path(table.concat(symbols, ";"))
     core.set_windbg_names(common.windbg_names or false)
     return dispatch(common, rest)
 end

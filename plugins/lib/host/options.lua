@@ -11,6 +11,8 @@ local COMMON <const> = {
     { name = "json", doc = "print one JSON document instead of text" },
     { name = "help", short = "h", doc = "print this and do nothing else" },
     { name = "no-progress", doc = "no progress line on stderr" },
+    { name = "symbols", value = "PATH", many = true,
+        doc = "look for PDBs there, before _NT_SYMBOL_PATH: \"DIR;srv*DIR\", local only" },
     { name = "windbg-names", doc = "spell symbols as WinDbg does, even far past an export" },
     { name = "fail-on", value = "LEVEL", doc = "exit with 1 if a finding is certain, likely, hint (or 0..1)" },
     { name = "memory-limit", value = "SIZE", doc = "memory that the script's Lua may use (default 2G)" },

@@ -1,0 +1,128 @@
+/* symbols.c - what the engine reads in a PDB, one thing a line, for tests/witness/pdb.sh; and how long look-ups take, for
+ * tests/bench/symbols.sh.
+ *
+ *   symbols list PDB          id, then every public, datum and function
+ *   symbols first PDB RVA     name of one address; milliseconds from open to it; private bytes
+ *   symbols lookup PDB COUNT  look-ups a second and core, over COUNT addresses spread over all functions */
+#include "image/image.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+static double seconds(clockid_t clock)
+{
+    struct timespec now;
+
+    clock_gettime(clock, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static int fail(const char *path, const struct hs_error *err)
+{
+    fprintf(stderr, "symbols: %s: %s\n", path, err->text);
+    return 1;
+}
+
+static int list(const char *path)
+{
+    struct hs_pdb_cursor cursor = {0};
+    struct hs_pdb_symbol symbol;
+    struct hs_error err = {0};
+    struct hs_pdb *pdb;
+
+    if (hs_pdb_open(path, &pdb, &err) != HS_OK)
+        return fail(path, &err);
+    printf("id %s\n", hs_pdb_id(pdb));
+    while (hs_pdb_next(pdb, &cursor, &symbol))
+        printf("%s %08" PRIx32 " %" PRIu32 " %s\n",
+               symbol.is_public ? "public"
+               : symbol.is_data ? "data"
+                                : "function",
+               symbol.rva, symbol.size, symbol.name);
+    hs_pdb_close(pdb);
+    return 0;
+}
+
+/* Private bytes that this process has touched (Rss less what is mapped from files). */
+static uint64_t private_bytes(void)
+{
+    uint64_t kib = 0;
+    char line[256];
+    FILE *status = fopen("/proc/self/status", "r");
+
+    while (status && fgets(line, sizeof line, status))
+        if (sscanf(line, "RssAnon: %" SCNu64, &kib) == 1)
+            break;
+    if (status)
+        fclose(status);
+    return kib * 1024;
+}
+
+static int first(const char *path, const char *rva)
+{
+    uint64_t before = private_bytes();
+    double start = seconds(CLOCK_MONOTONIC), processor = seconds(CLOCK_PROCESS_CPUTIME_ID);
+    struct hs_pdb_symbol symbol;
+    struct hs_error err = {0};
+    struct hs_pdb *pdb;
+    uint32_t offset;
+    bool is_near;
+
+    if (hs_pdb_open(path, &pdb, &err) != HS_OK)
+        return fail(path, &err);
+    if (!hs_pdb_at(pdb, (uint32_t)strtoul(rva, NULL, 16), &symbol, &offset, &is_near))
+        return fprintf(stderr, "symbols: %s: nothing at %s\n", path, rva), 1;
+    printf("%s+0x%" PRIx32 "%s ms %.2f processor_ms %.2f private %" PRIu64 "\n", symbol.name, offset,
+           is_near ? "" : " (far)", (seconds(CLOCK_MONOTONIC) - start) * 1e3,
+           (seconds(CLOCK_PROCESS_CPUTIME_ID) - processor) * 1e3, private_bytes() - before);
+    hs_pdb_close(pdb);
+    return 0;
+}
+
+static int lookup(const char *path, const char *count_text)
+{
+    size_t count = strtoul(count_text, NULL, 10), function_count = 0, named = 0;
+    uint32_t *rvas = NULL;
+    struct hs_pdb_cursor cursor = {0};
+    struct hs_pdb_symbol symbol;
+    struct hs_error err = {0};
+    struct hs_pdb *pdb;
+    uint32_t offset;
+    bool is_near;
+    double start;
+
+    if (hs_pdb_open(path, &pdb, &err) != HS_OK)
+        return fail(path, &err);
+    while (hs_pdb_next(pdb, &cursor, &symbol)) {
+        if (!symbol.has_size || symbol.size == 0)
+            continue;
+        if (function_count % 4096 == 0)
+            rvas = realloc(rvas, (function_count + 4096) * sizeof *rvas);
+        rvas[function_count++] = symbol.rva + symbol.size / 2;
+    }
+    if (function_count == 0)
+        return fprintf(stderr, "symbols: %s: no functions\n", path), 1;
+    start = seconds(CLOCK_THREAD_CPUTIME_ID);
+    for (size_t i = 0; i < count; i++)
+        named += hs_pdb_at(pdb, rvas[i * 7919 % function_count], &symbol, &offset, &is_near) && is_near;
+    start = seconds(CLOCK_THREAD_CPUTIME_ID) - start;
+    printf("functions %zu lookups %zu named %zu per_second %.0f\n", function_count, count, named,
+           (double)count / start);
+    free(rvas);
+    hs_pdb_close(pdb);
+    return named == count ? 0 : 1;
+}
+
+int main(int count, char **words)
+{
+    if (count == 3 && strcmp(words[1], "list") == 0)
+        return list(words[2]);
+    if (count == 4 && strcmp(words[1], "first") == 0)
+        return first(words[2], words[3]);
+    if (count == 4 && strcmp(words[1], "lookup") == 0)
+        return lookup(words[2], words[3]);
+    fprintf(stderr, "usage: symbols list PDB | first PDB RVA | lookup PDB COUNT\n");
+    return 2;
+}

@@ -40,6 +40,10 @@ local function remedy(signature, site, rows)
     if signature.kind ~= "row" or site and site.maker == "own" then
         return "MAPIFreeBuffer on each array, once its reader is done; that frees the buffers linked to it, too"
     end
+    if not site.trace then
+        return "rows of a table: FreeProws, or MAPIFreeBuffer on each row's lpProps before the set; arrays of " ..
+            "GetProps: MAPIFreeBuffer on each"
+    end
     local free = signature.of == "address list" and "FreePadrlist" or signature.of == "row set" and "FreeProws" or
         "FreeProws (an address list: FreePadrlist)"
     if rows.set_rows > 0 and signature.in_lost_sets > signature.lost_blocks // 2 then

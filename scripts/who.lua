@@ -102,7 +102,7 @@ local function print_evidence()
     section("What speaks against it", "against")
     page.items(#judged.against > 0 and judged.against or { "nothing that was found" })
     page.item("it would be wrong if there were " .. judged.refute)
-    if judged.remedy and judged.leak >= sentences.PERHAPS then
+    if judged.remedy and judged.leak >= verdict.PERHAPS then
         section("Remedy", "remedy")
         page.say(judged.remedy .. ".")
     end
@@ -127,11 +127,11 @@ local function print_further()
     for i = 2, #case.suspects do
         local one = case.suspects[i]
         rows[#rows + 1] = { text.count(one.lost_bytes), text.count(one.bytes), text.count(one.blocks),
-            one.verdict.confidence >= sentences.PERHAPS and verdict.sure(one.verdict.confidence) or
+            one.verdict.confidence >= verdict.PERHAPS and verdict.sure(one.verdict.confidence) or
                 ("no sign (%.2f)"):format(one.verdict.confidence), sentences.short(one) }
     end
     text.table({ { "lost bytes", "right" }, { "bytes", "right" }, { "blocks", "right" }, { "leak", "left" },
-        { "allocated by; content", "left" } }, rows, "    ")
+        { dump.traces and "allocated by; content" or "content", "left" } }, rows, "    ")
 end
 
 local function print_database()

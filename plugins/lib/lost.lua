@@ -10,18 +10,20 @@ local lost = {}
 local DOUBT <const> = 50      -- so many lost blocks are an even chance; 100 times as many are nearly sure
 local SUREST <const> = 0.995  -- one hop is not all
 local UNSEEN <const> = 0.9    -- where memory is missing that could hold a pointer
+local UNREAD <const> = 0.001  -- of the heaps' committed memory: so little is let pass
 
 -- Whether all memory that could hold a pointer was seen: true, or false and what is missing.
 function lost.all_seen(dump)
     local info = dump:info()
     if not info.full_memory then return false, "the dump does not hold all memory" end
     if info.cut then return false, "the dump is cut" end
-    local unread = 0
+    local unread, committed = 0, 0
     for heap in dump:heaps() do
         if heap.reason then return false, "not every heap is read" end
-        unread = unread + heap.unread_size
+        unread, committed = unread + heap.unread_size, committed + heap.committed + heap.large_committed
     end
-    return unread == 0, unread > 0 and "part of a heap could not be read" or nil
+    if unread > UNREAD * committed then return false, "part of a heap could not be read" end
+    return true
 end
 
 -- How sure it is that a call site leaks of whose `all` blocks `gone` are lost: 0 .. 1.

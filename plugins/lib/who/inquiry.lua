@@ -9,6 +9,7 @@ local inquiry = {}
 
 local MATERIAL <const> = 0.01 -- of all busy bytes: less is no finding beyond a hint
 local HINT <const> = 0.5
+local PERHAPS <const> = verdict.PERHAPS
 
 -- Heaps whose blocks are read, and those that are not.
 local function sort_heaps(dump)
@@ -38,7 +39,8 @@ local function finding_of(case, suspect)
         blocks = suspect.lost_blocks > 0 and suspect.lost_blocks or suspect.blocks,
         bytes = suspect.lost_bytes > 0 and suspect.lost_bytes or suspect.bytes,
         share = private > 0 and (suspect.lost_bytes > 0 and suspect.lost_bytes or suspect.bytes) / private or nil,
-        trace = judged.who.index, module = judged.who.module, frame = judged.who.full, remedy = judged.remedy,
+        trace = judged.who.index and ("%x"):format(suspect.trace.index), module = judged.who.module,
+        frame = judged.who.full, remedy = judged.leak >= PERHAPS and judged.remedy or nil,
         missing = judged.missing or not suspect.recorded and "the call stack that allocated them" or nil,
         refute = judged.refute,
     }

@@ -25,7 +25,7 @@ function memory.of(dump)
 end
 
 local WHERE <const> = {
-    ["stack"] = "stacks", ["trace database"] = "the trace database", ["other private"] = "VirtualAlloc",
+    ["stack"] = "stacks", ["trace database"] = "trace database", ["other private"] = "VirtualAlloc",
 }
 
 -- "heaps hold 95.4 %: it is heap", "heaps hold 42.0 %, stacks 50.2 %", "heaps hold 12.0 %, stacks 60.2 %: not heap"

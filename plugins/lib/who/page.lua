@@ -3,7 +3,7 @@
 local page = {}
 
 local WIDTH <const> = 100
-local LONGEST <const> = 118 -- a line that holds a name that cannot be broken
+local LONGEST <const> = 120 -- a line that holds a name that cannot be broken
 
 -- A text as lines; those after the first begin with `hang`.
 local function wrapped(text, first, hang)

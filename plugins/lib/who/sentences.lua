@@ -8,8 +8,6 @@ local verdict = require "who.verdict"
 
 local sentences = {}
 
-sentences.PERHAPS = 0.2 -- a leak is not spoken of below it
-
 -- What each part means and where its figures come from: --explain.
 sentences.meaning = {
     ["line 1"] = "bytes that the blocks of the top suspect were asked for, and their share of committed memory that " ..
@@ -35,6 +33,11 @@ sentences.meaning = {
     next = "what would make this answer surer.",
 }
 
+local function is_whole(dump)
+    local info = dump:info()
+    return info.full_memory and not info.cut
+end
+
 -- ---- the verdict ----
 
 local function of_private(case, bytes)
@@ -44,8 +47,11 @@ end
 function sentences.memory(case)
     local first = case.first
     if not first then
-        return (#case.read == 0 and "no heap of this process is read; " or "no block is in use; ") ..
-            memory.verdict_text(case.memory)
+        if #case.unread > 0 then
+            return ("none of %s is read; what they hold counts as VirtualAlloc (%s)"):format(text.plural(#case.unread,
+                "heap"), of_private(case, case.memory.largest and case.memory.largest.committed or 0))
+        end
+        return (#case.read == 0 and "no heap was found; " or "no block is in use; ") .. memory.verdict_text(case.memory)
     end
     return ("%s, %s: %s of one %s; %s"):format(text.size(first.bytes), of_private(case, first.bytes),
         text.plural(first.blocks, "block"), first.recorded and "caller" or "kind", memory.verdict_text(case.memory))
@@ -57,10 +63,12 @@ function sentences.who(case)
     if not first then
         return "not known: no block can be read"
     elseif not dump.traces then
-        return "not known: " .. (database.advice(dump) ~= "" and dump:info().full_memory and
+        return "not known: " .. (is_whole(dump) and database.advice(dump) ~= "" and
             "no stack trace database" .. database.advice(dump) or database.absence(dump))
     elseif not who.frame then
-        return dump.traces.full and "not recorded: the trace database was full when these were allocated" or
+        return first.kind == "undecided" and "not decided: several stacks fit these blocks, none is likely" or
+            first.kind == "untraced" and "not recorded: the heaps of these blocks record no stacks" or
+            dump.traces.full and "not recorded: the trace database was full when these were allocated" or
             "not recorded: these blocks store no trace of the database"
     end
     local through = who.allocator and " through " .. who.allocator or ""
@@ -73,7 +81,7 @@ function sentences.what(case)
     if not first then return "not known" end
     local judged = first.verdict
     local leak = judged.leak >= 0.8 and "a leak: " .. verdict.sure(judged.leak) or
-        judged.leak >= sentences.PERHAPS and ("perhaps a leak (%.2f)"):format(judged.leak) or "no sign of a leak"
+        judged.leak >= verdict.PERHAPS and ("perhaps a leak (%.2f)"):format(judged.leak) or "no sign of a leak"
     return ("%s: %s; %s"):format(judged.what, judged.why, leak)
 end
 
@@ -120,11 +128,15 @@ function sentences.hint(dump, hint, suspect)
 end
 
 local SHORT <const> = 62
+local NOBODY <const> = { unrecorded = "stack not recorded", undecided = "stack not decided",
+                         untraced = "the heap records no stacks" }
 
 -- One line for the table of further suspects.
 function sentences.short(suspect)
-    local who = suspect.verdict.who.frame or "stack not recorded"
-    local line = ("%s; %s"):format(who, suspect.verdict.content)
+    local line = suspect.verdict.content
+    local who = suspect.verdict.who.frame or NOBODY[suspect.kind]
+    if who and suspect.outermost then who = who .. " (outermost)" end
+    if who then line = who .. "; " .. line end
     return #line > SHORT and line:sub(1, SHORT - 3) .. "..." or line
 end
 
@@ -133,16 +145,30 @@ function sentences.no_database(dump)
     return absence:sub(1, 1):upper() .. absence:sub(2) .. "."
 end
 
+local NAMED <const> = 4 -- heaps
+
 function sentences.unread(case)
     local dump, list, info = case.dump, {}, case.dump:info()
+    local by_reason = {}
     for _, heap in ipairs(case.unread) do
-        list[#list + 1] = ("heap %s is not read: %s"):format(text.address(dump, heap.address), heap.reason)
+        local one = by_reason[heap.reason]
+        if not one then
+            one = { reason = heap.reason }
+            by_reason[heap.reason], by_reason[#by_reason + 1] = one, one
+        end
+        one[#one + 1] = text.address(dump, heap.address)
+    end
+    for _, one in ipairs(by_reason) do
+        local more = #one > NAMED and (" and %d more"):format(#one - NAMED) or ""
+        list[#list + 1] = ("%s %s%s not read: %s"):format(#one == 1 and "heap" or "heaps", table.concat(one, ", ", 1,
+            math.min(NAMED, #one)), more .. (#one == 1 and " is" or " are"), one.reason)
     end
     for _, heap in ipairs(case.read) do
         local bytes, percent = pick.unread(heap)
         if bytes > 0 then
             list[#list + 1] = ("heap %s: %s bytes%s"):format(text.address(dump, heap.address), text.count(bytes),
-                percent and (", %.1f %% of its committed memory"):format(percent) or "")
+                percent and (", %s of its committed memory"):format(
+                    percent < 0.1 and "less than 0.1 %" or ("%.1f %%"):format(percent)) or "")
         end
     end
     local db = dump.traces
@@ -170,6 +196,7 @@ function sentences.next_steps(case)
         list[#list + 1] = ("a larger trace database (gflags /i %s /tracedb MEGABYTES), or an earlier dump: since " ..
             "this one was full, new stacks were not recorded"):format(image)
     end
+    if not is_whole(dump) then list[#list + 1] = "a whole dump: .dump /ma, on a disk with room for all of it" end
     if case.memory.verdict ~= "heap" and case.memory.largest then
         list[#list + 1] = "where the rest of the private memory is: `heapsift run info` shows it by use"
     end

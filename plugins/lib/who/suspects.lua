@@ -67,7 +67,8 @@ local function from_sites(dump, scene, attribution, wanted)
         if set:count() > 0 then
             list[#list + 1] = suspect_of(scene, set, { order = order, caller = site.caller,
                 outermost = site.outermost, traces = site.traces, trace = site.traces[1] and site.traces[1].trace,
-                confidence = site.confidence, recorded = site.caller ~= nil })
+                confidence = site.confidence, recorded = site.caller ~= nil,
+                kind = site.kind or site.caller and "site" or "unrecorded" })
         end
     end
     return finish(list, wanted)
@@ -79,7 +80,7 @@ local function from_kinds(scene, rows, wanted)
     local function add(set, signature)
         if set:count() > 0 then
             list[#list + 1] = suspect_of(scene, set, { order = #list, signature = signature, traces = {},
-                confidence = 0.0, recorded = false })
+                confidence = 0.0, recorded = false, kind = "content" })
         end
     end
     for _, signature in ipairs(rows and rows.signatures or {}) do
@@ -99,7 +100,8 @@ end
 -- The first `wanted` of them. options: heap (or nil), rows (what query_rows returned, or nil), attribution (nil: no
 -- stacks). Each: set, blocks, bytes, lost (a set), lost_blocks, lost_bytes, leak (confidence), mostly_lost, types, size
 -- and size_blocks (the commonest size; both of the lost ones where most are lost), caller, outermost, traces, trace (of
--- most bytes), confidence (of the attribution), recorded; signature for rows where no stacks are recorded. Also the
+-- most bytes), confidence (of the attribution), recorded, kind ("site",
+-- "unrecorded", "undecided", "untraced"); signature for rows where no stacks are recorded. Also the
 -- bytes of all busy blocks.
 function suspects.find(dump, options, wanted)
     local busy = dump:blocks { state = "busy" }

@@ -7,6 +7,8 @@ local text = require "text"
 
 local verdict = {}
 
+verdict.PERHAPS = 0.2 -- less sure than this, a leak is not spoken of
+
 local ALL_LIVE <const> = 0.9 -- of all captures: that much still in use says something
 
 -- A label of a recogniser as words, one and many; %s: size.

@@ -143,7 +143,7 @@ void hs_block_cursor_init(struct hs_block_cursor *cursor, const struct hs_blocks
 bool hs_block_cursor_next_extent(struct hs_block_cursor *cursor);
 
 /* Steps to the next block; false past the last. */
-static inline bool hs_block_cursor_next(struct hs_block_cursor *cursor)
+__attribute__((always_inline)) static inline bool hs_block_cursor_next(struct hs_block_cursor *cursor)
 {
     const struct hs_extent *extent = cursor->extent;
 
@@ -197,8 +197,9 @@ void hs_block_brief_special(const struct hs_heaps *heaps, const struct hs_extent
                             struct hs_brief *brief_ret);
 bool hs_block_is_lookaside(const struct hs_heaps *heaps, uint32_t heap_idx, hs_va va);
 
-static inline void hs_block_brief(const struct hs_heaps *heaps, const struct hs_extent *extent, uint64_t off,
-                                  struct hs_brief *brief_ret)
+__attribute__((always_inline)) static inline void hs_block_brief(const struct hs_heaps *heaps,
+                                                                 const struct hs_extent *extent, uint64_t off,
+                                                                 struct hs_brief *brief_ret)
 {
     struct hs_entry entry;
     hs_va va = extent->va + off;

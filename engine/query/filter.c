@@ -10,16 +10,26 @@
 
 #include <stdlib.h>
 
-/* Codes that only the run knows: what programs are full of, in one step. */
+/* Codes that only the run knows: what programs are full of, in one step. From RUN_TESTS on they are tests, which know
+ * their ways on. */
 enum {
-    RUN_FIELD_EQUAL = HS_FILTER_CODE_COUNT, /* field `field` == value */
-    RUN_READ_EQUAL,                         /* user bytes at `off`, `field` as in HS_FILTER_READ, == value */
-    RUN_READ                                /* user bytes at `off`, value as in HS_FILTER_READ */
+    RUN_READ = HS_FILTER_CODE_COUNT, /* user bytes at `off`, `field` as in HS_FILTER_READ */
+    RUN_TESTS,
+    RUN_SIZE_EQUAL = RUN_TESTS, /* user size == value */
+    RUN_FIELD_EQUAL,            /* field `field` == value */
+    RUN_READ_EQUAL              /* user bytes at `off`, `field` as in HS_FILTER_READ, == value */
+};
+
+/* Where a test leads, and what it leaves there: nothing where the jump that follows it takes its value. */
+struct way {
+    uint32_t next;
+    enum { LEAVE_FALSE, LEAVE_TRUE, LEAVE_NOTHING } leave;
 };
 
 struct instruction {
-    int code; /* enum hs_filter_code or one of the above */
-    int field;
+    int code;           /* enum hs_filter_code or one of the above */
+    int field;          /* a jump: 1 if the value is taken off also where it jumps */
+    struct way ways[2]; /* a test: if false, if true */
     int64_t off, value;
     const struct hs_stored_bits *bits; /* candidate codes */
     const uint8_t *labels;             /* label code: a byte a label number */
@@ -259,9 +269,10 @@ static void fuse(struct instruction *code, size_t count)
         bool equal = i + 2 < count && next->code == HS_FILTER_PUSH && code[i + 2].code == HS_FILTER_EQUAL;
 
         if (code[i].code == HS_FILTER_FIELD && equal) {
-            code[i].code = RUN_FIELD_EQUAL;
+            code[i].code = code[i].value == HS_BLOCK_FIELD_SIZE ? RUN_SIZE_EQUAL : RUN_FIELD_EQUAL;
             code[i].field = (int)code[i].value;
             code[i].value = next->value;
+            code[i].ways[0].next = (uint32_t)i + 3;
         } else if (code[i].code == HS_FILTER_PUSH && next->code == HS_FILTER_READ) {
             code[i].off = code[i].value;
             code[i].field = (int)next->value;
@@ -269,6 +280,7 @@ static void fuse(struct instruction *code, size_t count)
             if (i + 3 < count && code[i + 2].code == HS_FILTER_PUSH && code[i + 3].code == HS_FILTER_EQUAL) {
                 code[i].code = RUN_READ_EQUAL;
                 code[i].value = code[i + 2].value;
+                code[i].ways[0].next = (uint32_t)i + 4;
             }
         }
     }
@@ -291,6 +303,32 @@ static void thread_jumps(struct instruction *code, size_t count)
             code[i].field = 1; /* it would not be taken there, and take its value off */
         }
         code[i].value = (int64_t)target;
+    }
+}
+
+/* Where a test with that outcome leads, the instruction behind it being `next`. */
+static struct way find_way(const struct instruction *code, size_t count, uint32_t next, bool truth)
+{
+    for (; next < count && code[next].code == HS_FILTER_NOT; next++)
+        truth = !truth;
+    if (next == count || (code[next].code != HS_FILTER_JUMP_IF && code[next].code != HS_FILTER_JUMP_UNLESS))
+        return (struct way){next, truth ? LEAVE_TRUE : LEAVE_FALSE};
+    if (truth != (code[next].code == HS_FILTER_JUMP_IF))
+        return (struct way){next + 1, LEAVE_NOTHING};
+    return (struct way){(uint32_t)code[next].value, code[next].field ? LEAVE_NOTHING
+                                                    : truth          ? LEAVE_TRUE
+                                                                     : LEAVE_FALSE};
+}
+
+static void find_ways(struct instruction *code, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint32_t next = code[i].ways[0].next;
+
+        if (code[i].code < RUN_TESTS)
+            continue;
+        code[i].ways[0] = find_way(code, count, next, false);
+        code[i].ways[1] = find_way(code, count, next, true);
     }
 }
 
@@ -326,6 +364,7 @@ static enum hs_status copy_code(struct hs_filter *filter, struct hs_dump *dump, 
     if (status == HS_OK) {
         fuse(filter->code, op_count);
         thread_jumps(filter->code, op_count);
+        find_ways(filter->code, op_count);
     }
     return status;
 }
@@ -371,28 +410,32 @@ void hs_filter_destroy(struct hs_filter *filter)
 
 struct value {
     int64_t number;
-    bool missing;
+    uint64_t missing; /* 0 or 1; as wide as the number, so that what was just stored can be loaded without a wait */
 };
 
-static const struct value missing = {0, true};
+static const struct value missing = {0, 1};
 
 static struct value present(uint64_t number)
 {
-    return (struct value){(int64_t)number, false};
+    return (struct value){(int64_t)number, 0};
 }
 
-/* Address of the user bytes of the cursor's block. */
-static hs_va user_va(const struct hs_set_cursor *cursor)
+/* Where the user bytes of the cursor's block begin in its extent, and their address. */
+static inline uint64_t user_off(const struct hs_set_cursor *cursor)
 {
     const struct hs_heaps *heaps = cursor->block.blocks->heaps;
-    const struct hs_extent *extent = cursor->block.extent;
 
-    if (extent->kind == HS_EXTENT_LARGE)
-        return extent->va + hs_layout_off(heaps->process->layout, HS_FIELD_VIRTUAL_SIZEOF);
-    return extent->va + cursor->block.off + heaps->unit;
+    if (cursor->block.extent->kind == HS_EXTENT_LARGE)
+        return hs_layout_off(heaps->process->layout, HS_FIELD_VIRTUAL_SIZEOF);
+    return cursor->block.off + heaps->unit;
 }
 
-static uint64_t load_user(const uint8_t *bytes, unsigned size)
+static inline hs_va user_va(const struct hs_set_cursor *cursor)
+{
+    return cursor->block.extent->va + user_off(cursor);
+}
+
+static inline uint64_t load_user(const uint8_t *bytes, unsigned size)
 {
     switch (size) {
     case 1: return *bytes;
@@ -402,7 +445,7 @@ static uint64_t load_user(const uint8_t *bytes, unsigned size)
     }
 }
 
-static struct value read_user(const struct hs_set_cursor *cursor, int64_t off, int64_t size_signed)
+static inline struct value read_user(const struct hs_set_cursor *cursor, int64_t off, int64_t size_signed)
 {
     const struct hs_heaps *heaps = cursor->block.blocks->heaps;
     const struct hs_extent *extent = cursor->block.extent;
@@ -412,7 +455,7 @@ static struct value read_user(const struct hs_set_cursor *cursor, int64_t off, i
     if (extent->kind == HS_EXTENT_HOLE || off < 0 || cursor->brief.size < size ||
         (uint64_t)off > cursor->brief.size - size)
         return missing;
-    at = user_va(cursor) - extent->va + (uint64_t)off;
+    at = user_off(cursor) + (uint64_t)off;
     if (extent->kind == HS_EXTENT_RUN && at + size <= extent->size)
         number = load_user(extent->bytes + at, size);
     else if (!hs_space_uint(heaps->process->space, extent->va + at, size, &number))
@@ -432,7 +475,7 @@ static struct value text_run(const struct hs_set_cursor *cursor, int64_t off, un
 
     if (extent->kind != HS_EXTENT_RUN || off < 0 || (uint64_t)off > cursor->brief.size)
         return missing;
-    at = user_va(cursor) - extent->va + (uint64_t)off;
+    at = user_off(cursor) + (uint64_t)off;
     size = cursor->brief.size - (uint64_t)off;
     if (at >= extent->size)
         return missing;
@@ -481,12 +524,13 @@ static bool contains(const struct hs_set_cursor *cursor, const struct hs_filter_
 {
     const struct hs_space *space = cursor->block.blocks->heaps->process->space;
     const struct hs_extent *extent = cursor->block.extent;
-    hs_va user = user_va(cursor), found;
+    uint64_t at = user_off(cursor);
+    hs_va user = extent->va + at, found;
 
     if (extent->kind == HS_EXTENT_HOLE || text->size == 0 || cursor->brief.size < text->size)
         return false;
-    if (extent->kind == HS_EXTENT_RUN && user - extent->va + cursor->brief.size <= extent->size)
-        return memmem(extent->bytes + (user - extent->va), cursor->brief.size, text->bytes, text->size) != NULL;
+    if (extent->kind == HS_EXTENT_RUN && at + cursor->brief.size <= extent->size)
+        return memmem(extent->bytes + at, cursor->brief.size, text->bytes, text->size) != NULL;
     return hs_space_find(space, text->bytes, text->size, user, user + cursor->brief.size, 1, NULL, &found) == HS_OK;
 }
 
@@ -592,47 +636,42 @@ static bool is_true(struct value value)
     return !value.missing && value.number != 0;
 }
 
+static inline bool is_met(const struct instruction *test, const struct hs_set_cursor *cursor)
+{
+    struct value value;
+
+    if (test->code == RUN_SIZE_EQUAL)
+        return cursor->brief.size == (uint64_t)test->value;
+    value = test->code == RUN_READ_EQUAL ? read_user(cursor, test->off, test->field) : field_of(cursor, test->field);
+    return !value.missing && value.number == test->value;
+}
+
 static struct value run(const struct hs_filter *filter, const struct hs_set_cursor *cursor)
 {
     struct value stack[HS_FILTER_STACK + 1];
     struct value *top = stack; /* one past the last value */
-    struct value value;
     uint16_t number;
 
     for (size_t i = 0; i < filter->count; i++) {
         const struct instruction *at = &filter->code[i];
-        bool truth;
 
+        /* Most programs are tests and nothing else. */
+        while (at->code >= RUN_TESTS) {
+            const struct way *way = &at->ways[is_met(at, cursor)];
+
+            if (way->leave != LEAVE_NOTHING)
+                *top++ = present(way->leave == LEAVE_TRUE);
+            if (way->next == filter->count)
+                return top[-1];
+            i = way->next;
+            at = &filter->code[i];
+        }
         switch (at->code) {
         case HS_FILTER_PUSH: *top++ = present((uint64_t)at->value); break;
         case HS_FILTER_FIELD: *top++ = field_of(cursor, (int)at->value); break;
-        case RUN_FIELD_EQUAL:
-            value = at->field == HS_BLOCK_FIELD_SIZE ? present(cursor->brief.size) : field_of(cursor, at->field);
-            truth = !value.missing && value.number == at->value;
-            i += 2;
-            goto decide;
         case RUN_READ:
             *top++ = read_user(cursor, at->off, at->field);
             i += 1;
-            break;
-        case RUN_READ_EQUAL:
-            value = read_user(cursor, at->off, at->field);
-            truth = !value.missing && value.number == at->value;
-            i += 3;
-        decide: /* mostly a jump comes next */
-            for (; i + 1 < filter->count && filter->code[i + 1].code == HS_FILTER_NOT; i++)
-                truth = !truth;
-            at = &filter->code[i + 1];
-            if (i + 1 == filter->count || (at->code != HS_FILTER_JUMP_IF && at->code != HS_FILTER_JUMP_UNLESS)) {
-                *top++ = present(truth);
-                break;
-            }
-            i++;
-            if (truth != (at->code == HS_FILTER_JUMP_IF))
-                break;
-            if (!at->field)
-                *top++ = present(truth);
-            i = (size_t)at->value - 1;
             break;
         case HS_FILTER_READ: top[-1] = top[-1].missing ? missing : read_user(cursor, top[-1].number, at->value); break;
         case HS_FILTER_ASCII:

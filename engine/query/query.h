@@ -31,6 +31,8 @@ struct hs_set_cursor {
     struct hs_block_cursor ahead; /* some blocks further on: what it finds is fetched into the cache */
 };
 #define HS_SET_AHEAD 16
+/* The same where every block is looked at: as many bytes further on, whatever stands there. */
+#define HS_BYTES_AHEAD 1024
 
 void hs_set_cursor_init(struct hs_set_cursor *cursor, const struct hs_set *set, uint32_t from, uint32_t to);
 
@@ -67,6 +69,14 @@ static inline void hs_set_cursor_fetch(struct hs_set_cursor *cursor)
     }
 }
 
+/* The place may lie outside of what is mapped, so it is no pointer until the processor looks at it. */
+static inline void hs_fetch_ahead(const struct hs_block_cursor *place)
+{
+    uintptr_t at = (uintptr_t)place->extent->bytes + place->off + HS_BYTES_AHEAD;
+
+    __builtin_prefetch((const void *)at); /* NOLINT(performance-no-int-to-ptr) */
+}
+
 static inline bool hs_set_cursor_next(struct hs_set_cursor *cursor)
 {
     if (cursor->words) {
@@ -77,6 +87,7 @@ static inline bool hs_set_cursor_next(struct hs_set_cursor *cursor)
         return true;
     }
     while (cursor->block.next_id < cursor->to && hs_block_cursor_next(&cursor->block)) {
+        hs_fetch_ahead(&cursor->block);
         hs_block_brief(cursor->block.blocks->heaps, cursor->block.extent, cursor->block.off, &cursor->brief);
         if (cursor->states >> cursor->brief.state & 1)
             return true;

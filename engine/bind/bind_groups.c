@@ -166,67 +166,110 @@ static int groups_gc(lua_State *lua)
     return 0;
 }
 
-static void set_key(lua_State *lua, const struct bind_groups *box, enum hs_key key, uint64_t value)
+/* Pushes the value of key `idx`; nil where the blocks have none. */
+static void key_push(lua_State *lua, const struct bind_groups *box, unsigned idx, uint64_t value)
 {
-    const char *name = key_names[key];
-    if (value == HS_KEY_NONE &&
-        (key == HS_KEY_STORED || key == HS_KEY_FIRST_WORD || key == HS_KEY_LABEL || key == HS_KEY_CANDIDATE_MODULE))
+    const struct hs_heap *heap;
+    const struct hs_module *module;
+
+    switch (box->keys[idx]) {
+    case HS_KEY_HEAP:
+        heap = hs_dump_heap(box->owner->dump, (size_t)value);
+        lua_pushinteger(lua, heap ? (lua_Integer)heap->va : 0);
         return;
-    if (key == HS_KEY_HEAP) {
-        const struct hs_heap *heap = hs_dump_heap(box->owner->dump, (size_t)value);
-        bind_set_integer(lua, name, heap ? heap->va : 0);
-    } else if (key == HS_KEY_LABEL) {
-        bind_set_text(lua, name, hs_label_type(box->owner->blocks, value));
-    } else if (key == HS_KEY_CANDIDATE_MODULE) {
-        const struct hs_module *module = value == HS_KEY_SEVERAL ? NULL : hs_dump_module(box->owner->dump, value);
-        bind_set_text(lua, name, module ? module->name : "(several)");
-    } else if (key == HS_KEY_STATE) {
-        bind_set_text(lua, name, hs_block_state_name((enum hs_block_state)value));
-    } else {
-        bind_set_integer(lua, name, value);
+    case HS_KEY_STATE: lua_pushstring(lua, hs_block_state_name((enum hs_block_state)value)); return;
+    case HS_KEY_LABEL: lua_pushstring(lua, hs_label_type(box->owner->blocks, value)); return; /* NULL is nil */
+    case HS_KEY_CANDIDATE_MODULE:
+        module = value >= HS_KEY_SEVERAL ? NULL : hs_dump_module(box->owner->dump, (size_t)value);
+        if (value == HS_KEY_NONE)
+            lua_pushnil(lua);
+        else
+            lua_pushstring(lua, module ? module->name : "(several)");
+        return;
+    case HS_KEY_STORED:
+    case HS_KEY_FIRST_WORD:
+    case HS_KEY_EXPRESSION:
+        if (value == HS_KEY_NONE)
+            lua_pushnil(lua);
+        else
+            lua_pushinteger(lua, (lua_Integer)value);
+        return;
+    case HS_KEY_SIZE:
+    case HS_KEY_SIZE_CLASS:
+    case HS_KEY_TOTAL:
+    case HS_KEY_FLAGS:
+    case HS_KEY_TAG: break;
     }
+    lua_pushinteger(lua, (lua_Integer)value);
 }
 
-/* Field of the row at the stack top for key `idx`, an expression; the groups are at stack index 1. */
-static void set_expression(lua_State *lua, unsigned idx, uint64_t value)
+/* Pushes the name of key `idx`; that of an expression is in a table of the groups, which are at stack index 1. */
+static void name_push(lua_State *lua, const struct bind_groups *box, unsigned idx)
 {
+    if (box->keys[idx] != HS_KEY_EXPRESSION) {
+        lua_pushstring(lua, key_names[box->keys[idx]]);
+        return;
+    }
     lua_getiuservalue(lua, 1, 4);
     lua_rawgeti(lua, -1, (lua_Integer)idx + 1);
-    lua_pushinteger(lua, (lua_Integer)value);
-    lua_rawset(lua, -4);
-    lua_pop(lua, 1);
+    lua_remove(lua, -2);
 }
 
-/* Pushes row `place` (from 0) as a plain table and remembers where it stood; nil past the end. */
+/* Row `place` (from 0); false past the end. */
+static bool row_get(const struct bind_groups *box, uint64_t place, struct hs_group *group)
+{
+    return place < box->count &&
+           hs_groups_get(box->groups, box->order ? box->order[place] : (size_t)place, group) == HS_OK;
+}
+
+/* Pushes row `place` as a plain table; nil past the end. */
 static void row_push(lua_State *lua, const struct bind_groups *box, uint64_t place)
 {
-    const struct hs_group *group = NULL;
-    if (place < box->count)
-        group = hs_groups_get(box->groups, box->order ? box->order[place] : (size_t)place);
-    if (!group) {
+    struct hs_group group;
+    if (!row_get(box, place, &group)) {
         lua_pushnil(lua);
         return;
     }
     lua_createtable(lua, 0, (int)box->key_count + 2);
     for (unsigned i = 0; i < box->key_count; i++) {
-        if (box->keys[i] != HS_KEY_EXPRESSION)
-            set_key(lua, box, box->keys[i], group->keys[i]);
-        else if (group->keys[i] != HS_KEY_NONE)
-            set_expression(lua, i, group->keys[i]);
+        name_push(lua, box, i);
+        key_push(lua, box, i, group.keys[i]);
+        lua_rawset(lua, -3);
     }
-    bind_set_integer(lua, "count", group->count);
-    bind_set_integer(lua, "bytes", group->bytes);
-    lua_getiuservalue(lua, 1, 2);
-    lua_pushvalue(lua, -2);
-    lua_pushinteger(lua, (lua_Integer)place);
-    lua_rawset(lua, -3);
-    lua_pop(lua, 1);
+    bind_set_integer(lua, "count", group.count);
+    bind_set_integer(lua, "bytes", group.bytes);
 }
 
 static void groups_item(lua_State *lua, lua_Integer number)
 {
     const struct bind_groups *box = groups_get(lua, 1);
     row_push(lua, box, number < 1 ? UINT64_MAX : (uint64_t)number - 1);
+}
+
+/* The step of groups:values(): number of the row before -> number, keys, blocks, bytes. */
+static int values_next(lua_State *lua)
+{
+    const struct bind_groups *box = groups_get(lua, 1);
+    lua_Integer number = luaL_checkinteger(lua, 2);
+    struct hs_group group;
+    if (number < 0 || !row_get(box, (uint64_t)number, &group))
+        return 0;
+    lua_pushinteger(lua, number + 1);
+    for (unsigned i = 0; i < box->key_count; i++)
+        key_push(lua, box, i, group.keys[i]);
+    lua_pushinteger(lua, (lua_Integer)group.count);
+    lua_pushinteger(lua, (lua_Integer)group.bytes);
+    return (int)box->key_count + 3;
+}
+
+/* for number, key..., count, bytes in groups:values() do */
+static int groups_values(lua_State *lua)
+{
+    groups_get(lua, 1);
+    lua_pushcfunction(lua, values_next);
+    lua_pushvalue(lua, 1);
+    lua_pushinteger(lua, 0);
+    return 3;
 }
 
 static int groups_len(lua_State *lua)
@@ -249,6 +292,13 @@ static int groups_call(lua_State *lua)
         place = (uint64_t)lua_tointeger(lua, -1) + 1;
     }
     row_push(lua, box, place);
+    if (lua_istable(lua, -1)) { /* remember where it stands, for the next turn of the loop */
+        lua_getiuservalue(lua, 1, 2);
+        lua_pushvalue(lua, -2);
+        lua_pushinteger(lua, (lua_Integer)place);
+        lua_rawset(lua, -3);
+        lua_pop(lua, 1);
+    }
     return 1;
 }
 
@@ -276,8 +326,9 @@ static bool order_groups(const struct bind_groups *from, struct bind_groups *box
         return false;
     }
     for (size_t i = 0; i < from->count; i++) {
+        struct hs_group group;
         places[i].idx = from->order ? from->order[i] : (uint32_t)i;
-        places[i].weight = by_count ? hs_groups_get(from->groups, places[i].idx)->count : 0;
+        places[i].weight = by_count && row_get(from, i, &group) ? group.count : 0;
     }
     qsort(places, from->count, sizeof *places, compare_places);
     for (size_t i = 0; i < box->count; i++)
@@ -340,6 +391,7 @@ static int groups_tostring(lua_State *lua)
 
 static const luaL_Reg groups_methods[] = {
     {"top", groups_top},
+    {"values", groups_values},
     {NULL, NULL},
 };
 

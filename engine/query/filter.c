@@ -42,6 +42,7 @@ struct instruction {
 
 struct hs_filter {
     const struct hs_dump *dump;
+    const struct hs_blocks *blocks;
     struct instruction *code;
     size_t count;
     struct hs_filter_text *texts;
@@ -385,6 +386,7 @@ enum hs_status hs_filter_create(struct hs_dump *dump, const struct hs_filter_op 
     if (!filter)
         return hs_fail_memory(err, "a filter");
     filter->dump = dump;
+    filter->blocks = blocks;
     hs_arena_init(&filter->arena);
     filter->label_count = hs_blocks_label_count(blocks);
     status = copy_texts(filter, texts, text_count, err);
@@ -420,21 +422,6 @@ static struct value present(uint64_t number)
     return (struct value){(int64_t)number, 0};
 }
 
-/* Where the user bytes of the cursor's block begin in its extent, and their address. */
-static inline uint64_t user_off(const struct hs_set_cursor *cursor)
-{
-    const struct hs_heaps *heaps = cursor->block.blocks->heaps;
-
-    if (cursor->block.extent->kind == HS_EXTENT_LARGE)
-        return hs_layout_off(heaps->process->layout, HS_FIELD_VIRTUAL_SIZEOF);
-    return cursor->block.off + heaps->unit;
-}
-
-static inline hs_va user_va(const struct hs_set_cursor *cursor)
-{
-    return cursor->block.extent->va + user_off(cursor);
-}
-
 static inline uint64_t load_user(const uint8_t *bytes, unsigned size)
 {
     switch (size) {
@@ -445,17 +432,17 @@ static inline uint64_t load_user(const uint8_t *bytes, unsigned size)
     }
 }
 
-static inline struct value read_user(const struct hs_set_cursor *cursor, int64_t off, int64_t size_signed)
+static inline struct value read_user(const struct hs_filter *filter, const struct hs_spot *spot, int64_t off,
+                                     int64_t size_signed)
 {
-    const struct hs_heaps *heaps = cursor->block.blocks->heaps;
-    const struct hs_extent *extent = cursor->block.extent;
+    const struct hs_heaps *heaps = filter->blocks->heaps;
+    const struct hs_extent *extent = spot->extent;
     unsigned size = (unsigned)(size_signed < 0 ? -size_signed : size_signed);
     uint64_t at, number;
 
-    if (extent->kind == HS_EXTENT_HOLE || off < 0 || cursor->brief.size < size ||
-        (uint64_t)off > cursor->brief.size - size)
+    if (extent->kind == HS_EXTENT_HOLE || off < 0 || spot->brief.size < size || (uint64_t)off > spot->brief.size - size)
         return missing;
-    at = user_off(cursor) + (uint64_t)off;
+    at = hs_spot_user_off(filter->blocks->heaps, spot) + (uint64_t)off;
     if (extent->kind == HS_EXTENT_RUN && at + size <= extent->size)
         number = load_user(extent->bytes + at, size);
     else if (!hs_space_uint(heaps->process->space, extent->va + at, size, &number))
@@ -467,16 +454,16 @@ static inline struct value read_user(const struct hs_set_cursor *cursor, int64_t
 
 /* Length of the text at user offset `off`, in characters of `width` bytes; see HS_FILTER_ASCII and HS_FILTER_UTF16. Only
  * what is mapped together with the header is looked at. */
-static struct value text_run(const struct hs_set_cursor *cursor, int64_t off, unsigned width)
+static struct value text_run(const struct hs_filter *filter, const struct hs_spot *spot, int64_t off, unsigned width)
 {
-    const struct hs_extent *extent = cursor->block.extent;
+    const struct hs_extent *extent = spot->extent;
     const uint8_t *bytes;
     uint64_t at, size, count = 0;
 
-    if (extent->kind != HS_EXTENT_RUN || off < 0 || (uint64_t)off > cursor->brief.size)
+    if (extent->kind != HS_EXTENT_RUN || off < 0 || (uint64_t)off > spot->brief.size)
         return missing;
-    at = user_off(cursor) + (uint64_t)off;
-    size = cursor->brief.size - (uint64_t)off;
+    at = hs_spot_user_off(filter->blocks->heaps, spot) + (uint64_t)off;
+    size = spot->brief.size - (uint64_t)off;
     if (at >= extent->size)
         return missing;
     if (size > extent->size - at)
@@ -520,46 +507,46 @@ static bool is_among(int64_t number, const struct instruction *at)
     return false;
 }
 
-static bool contains(const struct hs_set_cursor *cursor, const struct hs_filter_text *text)
+static bool contains(const struct hs_filter *filter, const struct hs_spot *spot, const struct hs_filter_text *text)
 {
-    const struct hs_space *space = cursor->block.blocks->heaps->process->space;
-    const struct hs_extent *extent = cursor->block.extent;
-    uint64_t at = user_off(cursor);
+    const struct hs_space *space = filter->blocks->heaps->process->space;
+    const struct hs_extent *extent = spot->extent;
+    uint64_t at = hs_spot_user_off(filter->blocks->heaps, spot);
     hs_va user = extent->va + at, found;
 
-    if (extent->kind == HS_EXTENT_HOLE || text->size == 0 || cursor->brief.size < text->size)
+    if (extent->kind == HS_EXTENT_HOLE || text->size == 0 || spot->brief.size < text->size)
         return false;
-    if (extent->kind == HS_EXTENT_RUN && at + cursor->brief.size <= extent->size)
-        return memmem(extent->bytes + at, cursor->brief.size, text->bytes, text->size) != NULL;
-    return hs_space_find(space, text->bytes, text->size, user, user + cursor->brief.size, 1, NULL, &found) == HS_OK;
+    if (extent->kind == HS_EXTENT_RUN && at + spot->brief.size <= extent->size)
+        return memmem(extent->bytes + at, spot->brief.size, text->bytes, text->size) != NULL;
+    return hs_space_find(space, text->bytes, text->size, user, user + spot->brief.size, 1, NULL, &found) == HS_OK;
 }
 
-static struct value field_of(const struct hs_set_cursor *cursor, int field)
+static struct value field_of(const struct hs_filter *filter, const struct hs_spot *spot, int field)
 {
-    const struct hs_heaps *heaps = cursor->block.blocks->heaps;
-    const struct hs_extent *extent = cursor->block.extent;
+    const struct hs_heaps *heaps = filter->blocks->heaps;
+    const struct hs_extent *extent = spot->extent;
     struct hs_block block;
     uint32_t stored;
 
     switch ((enum hs_block_field)field) {
-    case HS_BLOCK_FIELD_SIZE: return present(cursor->brief.size);
-    case HS_BLOCK_FIELD_TOTAL: return present(cursor->brief.total);
-    case HS_BLOCK_FIELD_FLAGS: return present(cursor->brief.flags);
-    case HS_BLOCK_FIELD_STATE: return present((uint64_t)cursor->brief.state);
+    case HS_BLOCK_FIELD_SIZE: return present(spot->brief.size);
+    case HS_BLOCK_FIELD_TOTAL: return present(spot->brief.total);
+    case HS_BLOCK_FIELD_FLAGS: return present(spot->brief.flags);
+    case HS_BLOCK_FIELD_STATE: return present((uint64_t)spot->brief.state);
     case HS_BLOCK_FIELD_HEAP: return present(heaps->heaps[extent->heap_idx].va);
     case HS_BLOCK_FIELD_LARGE: return present(extent->kind == HS_EXTENT_LARGE);
-    case HS_BLOCK_FIELD_ID: return present(cursor->block.id);
+    case HS_BLOCK_FIELD_ID: return present(spot->id);
     case HS_BLOCK_FIELD_SEGMENT:
         return extent->kind == HS_EXTENT_LARGE
                    ? missing
                    : present(extent->segment_idx - heaps->first_segment[extent->heap_idx] + 1);
     case HS_BLOCK_FIELD_STORED:
-        stored = hs_block_stored(heaps, extent, cursor->block.off, &cursor->brief);
+        stored = hs_block_stored(heaps, extent, spot->off, &spot->brief);
         return stored == UINT32_MAX ? missing : present(stored);
-    case HS_BLOCK_FIELD_FILL:
-        return present((uint64_t)hs_block_fill_of(heaps, extent, cursor->block.off, &cursor->brief));
-    case HS_BLOCK_FIELD_FIRST_WORD: return read_user(cursor, 0, heaps->process->space->pointer_size);
-    case HS_BLOCK_FIELD_USER: return present(extent->kind == HS_EXTENT_HOLE ? extent->va : user_va(cursor));
+    case HS_BLOCK_FIELD_FILL: return present((uint64_t)hs_block_fill_of(heaps, extent, spot->off, &spot->brief));
+    case HS_BLOCK_FIELD_FIRST_WORD: return read_user(filter, spot, 0, heaps->process->space->pointer_size);
+    case HS_BLOCK_FIELD_USER:
+        return present(extent->va + (extent->kind == HS_EXTENT_HOLE ? 0 : hs_spot_user_off(heaps, spot)));
     case HS_BLOCK_FIELD_ADDRESS:
     case HS_BLOCK_FIELD_TAG:
     case HS_BLOCK_FIELD_UNUSED:
@@ -567,7 +554,7 @@ static struct value field_of(const struct hs_set_cursor *cursor, int field)
     case HS_BLOCK_FIELD_SETTABLE:
     case HS_BLOCK_FIELD_COUNT: break;
     }
-    hs_block_fill(cursor->block.blocks, extent, cursor->block.id, cursor->block.off, &block);
+    hs_block_fill(filter->blocks, extent, spot->id, spot->off, &block);
     switch ((int)field) {
     case HS_BLOCK_FIELD_ADDRESS: return present(block.va);
     case HS_BLOCK_FIELD_TAG: return present(block.tag);
@@ -625,10 +612,9 @@ static struct value combine(int code, struct value a, struct value b)
     }
 }
 
-static bool is_candidate(const struct hs_set_cursor *cursor, const struct hs_stored_bits *bits)
+static bool is_candidate(const struct hs_filter *filter, const struct hs_spot *spot, const struct hs_stored_bits *bits)
 {
-    return hs_stored_bit(
-        bits, hs_block_stored(cursor->block.blocks->heaps, cursor->block.extent, cursor->block.off, &cursor->brief));
+    return hs_stored_bit(bits, hs_block_stored(filter->blocks->heaps, spot->extent, spot->off, &spot->brief));
 }
 
 static bool is_true(struct value value)
@@ -636,17 +622,18 @@ static bool is_true(struct value value)
     return !value.missing && value.number != 0;
 }
 
-static inline bool is_met(const struct instruction *test, const struct hs_set_cursor *cursor)
+static inline bool is_met(const struct hs_filter *filter, const struct instruction *test, const struct hs_spot *spot)
 {
     struct value value;
 
     if (test->code == RUN_SIZE_EQUAL)
-        return cursor->brief.size == (uint64_t)test->value;
-    value = test->code == RUN_READ_EQUAL ? read_user(cursor, test->off, test->field) : field_of(cursor, test->field);
+        return spot->brief.size == (uint64_t)test->value;
+    value = test->code == RUN_READ_EQUAL ? read_user(filter, spot, test->off, test->field)
+                                         : field_of(filter, spot, test->field);
     return !value.missing && value.number == test->value;
 }
 
-static struct value run(const struct hs_filter *filter, const struct hs_set_cursor *cursor)
+static struct value run(const struct hs_filter *filter, const struct hs_spot *spot)
 {
     struct value stack[HS_FILTER_STACK + 1];
     struct value *top = stack; /* one past the last value */
@@ -657,7 +644,7 @@ static struct value run(const struct hs_filter *filter, const struct hs_set_curs
 
         /* Most programs are tests and nothing else. */
         while (at->code >= RUN_TESTS) {
-            const struct way *way = &at->ways[is_met(at, cursor)];
+            const struct way *way = &at->ways[is_met(filter, at, spot)];
 
             if (way->leave != LEAVE_NOTHING)
                 *top++ = present(way->leave == LEAVE_TRUE);
@@ -668,15 +655,18 @@ static struct value run(const struct hs_filter *filter, const struct hs_set_curs
         }
         switch (at->code) {
         case HS_FILTER_PUSH: *top++ = present((uint64_t)at->value); break;
-        case HS_FILTER_FIELD: *top++ = field_of(cursor, (int)at->value); break;
+        case HS_FILTER_FIELD: *top++ = field_of(filter, spot, (int)at->value); break;
         case RUN_READ:
-            *top++ = read_user(cursor, at->off, at->field);
+            *top++ = read_user(filter, spot, at->off, at->field);
             i += 1;
             break;
-        case HS_FILTER_READ: top[-1] = top[-1].missing ? missing : read_user(cursor, top[-1].number, at->value); break;
+        case HS_FILTER_READ:
+            top[-1] = top[-1].missing ? missing : read_user(filter, spot, top[-1].number, at->value);
+            break;
         case HS_FILTER_ASCII:
         case HS_FILTER_UTF16:
-            top[-1] = top[-1].missing ? missing : text_run(cursor, top[-1].number, at->code == HS_FILTER_ASCII ? 1 : 2);
+            top[-1] =
+                top[-1].missing ? missing : text_run(filter, spot, top[-1].number, at->code == HS_FILTER_ASCII ? 1 : 2);
             break;
         case HS_FILTER_AMONG: top[-1] = present(!top[-1].missing && is_among(top[-1].number, at)); break;
         case HS_FILTER_NEGATE: top[-1].number = (int64_t)(0 - (uint64_t)top[-1].number); break;
@@ -712,16 +702,15 @@ static struct value run(const struct hs_filter *filter, const struct hs_set_curs
                 top--;
             }
             break;
-        case HS_FILTER_CONTAINS: *top++ = present(contains(cursor, at->text)); break;
+        case HS_FILTER_CONTAINS: *top++ = present(contains(filter, spot, at->text)); break;
         case HS_FILTER_CANDIDATE_MODULE:
         case HS_FILTER_CANDIDATE_SYMBOL:
-        case HS_FILTER_CANDIDATE_INDEX: *top++ = present(is_candidate(cursor, at->bits)); break;
+        case HS_FILTER_CANDIDATE_INDEX: *top++ = present(is_candidate(filter, spot, at->bits)); break;
         case HS_FILTER_REFERENCED:
-            *top++ =
-                present(hs_scan_word(filter->scan, cursor->block.id / 64, ~0u, ~0u) >> (cursor->block.id % 64) & 1);
+            *top++ = present(hs_scan_word(filter->scan, spot->id / 64, ~0u, ~0u) >> (spot->id % 64) & 1);
             break;
         case HS_FILTER_LABEL:
-            number = hs_blocks_label_number(cursor->block.blocks, cursor->block.id);
+            number = hs_blocks_label_number(filter->blocks, spot->id);
             *top++ = present(number && number <= filter->label_count && at->labels[number]);
             break;
         default: break;
@@ -732,9 +721,9 @@ static struct value run(const struct hs_filter *filter, const struct hs_set_curs
 
 /* NOLINTEND(clang-analyzer-core.*) */
 
-bool hs_filter_value(const struct hs_filter *filter, const struct hs_set_cursor *cursor, int64_t *value_ret)
+bool hs_filter_value(const struct hs_filter *filter, const struct hs_spot *spot, int64_t *value_ret)
 {
-    struct value value = run(filter, cursor);
+    struct value value = run(filter, spot);
 
     *value_ret = value.number;
     return !value.missing;
@@ -757,19 +746,21 @@ static void where_shard(void *context, size_t shard)
 {
     struct where_pass *pass = context;
     struct hs_set_cursor cursor;
+    struct hs_spot spots[HS_BATCH];
     uint64_t count = 0, bytes = 0;
+    size_t taken;
 
     if (hs_job_stopped(pass->job))
         return;
     hs_set_cursor_init(&cursor, pass->from, hs_shard_from(pass->from, shard), hs_shard_to(pass->from, shard));
-    while (hs_set_cursor_next(&cursor)) {
-        uint32_t id = cursor.block.id;
-
-        if (!is_true(run(pass->filter, &cursor)))
-            continue;
-        pass->to->words[id / 64] |= UINT64_C(1) << (id % 64);
-        count++;
-        bytes += cursor.brief.size;
+    while ((taken = hs_set_cursor_take(&cursor, spots)) > 0) {
+        for (const struct hs_spot *spot = spots; spot < spots + taken; spot++) {
+            if (!is_true(run(pass->filter, spot)))
+                continue;
+            pass->to->words[spot->id / 64] |= UINT64_C(1) << (spot->id % 64);
+            count++;
+            bytes += spot->brief.size;
+        }
     }
     atomic_fetch_add_explicit(&pass->count, count, memory_order_relaxed);
     atomic_fetch_add_explicit(&pass->bytes, bytes, memory_order_relaxed);

@@ -1,82 +1,230 @@
 /* group.c - the blocks of a set counted by what they have in common.
  *
  * Each shard of blocks is counted into a table of its own thread; the tables are added up and sorted, so the result does
- * not depend on how many threads there were. */
+ * not depend on how many threads there were. The keys of a group are packed into one word where they fit: there may be
+ * a million groups. */
 #include "query/query.h"
 
 #include "query/candidate.h"
 
 #include <stdlib.h>
 
+/* How the keys of a group stand in its row. */
+struct shape {
+    enum hs_key keys[HS_KEY_MAX];
+    unsigned key_count;
+    unsigned key_words;         /* 1: packed, the first key in the highest bits; else one word a key */
+    uint8_t widths[HS_KEY_MAX]; /* packed: bits of each key */
+    unsigned stride;            /* words of a row: keys, blocks, bytes */
+};
+
 struct hs_groups {
-    struct hs_group *rows;
+    struct shape shape;
+    uint64_t *rows;
     size_t count;
 };
 
-/* Open addressing; a row with count 0 is free. */
+/* Rows in the order in which they came, found by open addressing. */
 struct table {
-    struct hs_group *rows;
-    size_t capacity, count; /* capacity: a power of two */
+    uint64_t *rows;
+    size_t count, room;
+    uint32_t *places; /* row number + 1; 0 is free */
+    unsigned bits;    /* there are 1 << bits places */
 };
 
-#define TABLE_START 1024u
+#define TABLE_START_BITS 11u
+#define ROWS_AT_ONCE HS_BATCH
 
-static inline uint64_t hash_keys(const uint64_t *keys, unsigned key_count)
+static inline size_t place_of(const struct table *table, const uint64_t *keys, unsigned key_words)
 {
     uint64_t hash = 0;
 
-    for (unsigned i = 0; i < key_count; i++)
+    for (unsigned i = 0; i < key_words; i++) {
         hash = (hash ^ keys[i]) * UINT64_C(0x9e3779b97f4a7c15);
-    return hash ^ hash >> 32;
+        hash ^= hash >> 32;
+    }
+    return (hash * UINT64_C(0x9e3779b97f4a7c15)) >> (64 - table->bits);
 }
 
-static inline bool same_keys(const uint64_t *a, const uint64_t *b, unsigned key_count)
+static inline bool same_keys(const uint64_t *a, const uint64_t *b, unsigned key_words)
 {
-    for (unsigned i = 0; i < key_count; i++)
+    for (unsigned i = 0; i < key_words; i++)
         if (a[i] != b[i])
             return false;
     return true;
 }
 
-static inline struct hs_group *table_slot(const struct table *table, const uint64_t *keys, unsigned key_count)
+/* Makes room for ROWS_AT_ONCE more rows. */
+static bool table_reserve(struct table *table, const struct shape *shape)
 {
-    size_t idx = hash_keys(keys, key_count) & (table->capacity - 1);
+    size_t wanted = table->count + ROWS_AT_ONCE;
 
-    while (table->rows[idx].count && !same_keys(table->rows[idx].keys, keys, key_count))
-        idx = (idx + 1) & (table->capacity - 1);
-    return &table->rows[idx];
-}
+    if (wanted > table->room) {
+        size_t room = table->room + table->room / 2 + (1u << TABLE_START_BITS) / 2;
+        uint64_t *rows = realloc(table->rows, room * shape->stride * sizeof *rows);
 
-static bool table_grow(struct table *table, unsigned key_count)
-{
-    struct table bigger = {.capacity = table->capacity ? table->capacity * 2 : TABLE_START, .count = table->count};
-
-    bigger.rows = calloc(bigger.capacity, sizeof *bigger.rows);
-    if (!bigger.rows)
-        return false;
-    for (size_t i = 0; i < table->capacity; i++)
-        if (table->rows[i].count)
-            *table_slot(&bigger, table->rows[i].keys, key_count) = table->rows[i];
-    free(table->rows);
-    *table = bigger;
-    return true;
-}
-
-static inline bool table_add(struct table *table, const uint64_t *keys, unsigned key_count, uint64_t count,
-                             uint64_t bytes)
-{
-    struct hs_group *row;
-
-    if (table->count * 2 >= table->capacity && !table_grow(table, key_count))
-        return false;
-    row = table_slot(table, keys, key_count);
-    if (!row->count) {
-        memcpy(row->keys, keys, key_count * sizeof *keys);
-        table->count++;
+        if (!rows)
+            return false;
+        table->rows = rows;
+        table->room = room;
     }
-    row->count += count;
-    row->bytes += bytes;
+    if (!table->bits || wanted * 2 > (size_t)1 << table->bits) {
+        struct table bigger = *table;
+        size_t mask;
+
+        bigger.bits = table->bits ? table->bits + 1 : TABLE_START_BITS;
+        mask = ((size_t)1 << bigger.bits) - 1;
+        bigger.places = calloc(mask + 1, sizeof *bigger.places);
+        if (!bigger.places)
+            return false;
+        for (size_t row = 0; row < table->count; row++) {
+            size_t place = place_of(&bigger, table->rows + row * shape->stride, shape->key_words);
+
+            while (bigger.places[place])
+                place = (place + 1) & mask;
+            bigger.places[place] = (uint32_t)row + 1;
+        }
+        free(table->places);
+        *table = bigger;
+    }
     return true;
+}
+
+static inline void table_add_row(struct table *table, const struct shape *shape, const uint64_t *row, size_t place)
+{
+    unsigned key_words = shape->key_words, stride = shape->stride;
+    size_t mask = ((size_t)1 << table->bits) - 1;
+    uint64_t *own;
+
+    while (table->places[place] &&
+           !same_keys(table->rows + (size_t)(table->places[place] - 1) * stride, row, key_words))
+        place = (place + 1) & mask;
+    if (!table->places[place]) {
+        memcpy(table->rows + table->count * stride, row, stride * sizeof *row);
+        table->places[place] = (uint32_t)++table->count;
+        return;
+    }
+    own = table->rows + (size_t)(table->places[place] - 1) * stride + key_words;
+    own[0] += row[key_words];
+    own[1] += row[key_words + 1];
+}
+
+/* Adds at most ROWS_AT_ONCE rows. Where they belong is fetched for all of them before it is looked at. */
+static bool table_add(struct table *table, const struct shape *shape, const uint64_t *rows, size_t count)
+{
+    size_t places[ROWS_AT_ONCE];
+
+    if (!table_reserve(table, shape))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        places[i] = place_of(table, rows + i * shape->stride, shape->key_words);
+        __builtin_prefetch(&table->places[places[i]]);
+    }
+    for (size_t i = 0; i < count; i++)
+        if (table->places[places[i]])
+            __builtin_prefetch(table->rows + (size_t)(table->places[places[i]] - 1) * shape->stride);
+    for (size_t i = 0; i < count; i++)
+        table_add_row(table, shape, rows + i * shape->stride, places[i]);
+    return true;
+}
+
+/* ---- keys ---- */
+
+static unsigned bits_for(uint64_t value)
+{
+    return value ? 64 - (unsigned)__builtin_clzll(value) : 0;
+}
+
+/* Bits that hold every value of a key and the words for "none" and "several", which are the highest values; 0: as many
+ * as are left over. */
+static unsigned key_bits(const struct hs_set *set, enum hs_key key)
+{
+    switch (key) {
+    case HS_KEY_HEAP: return bits_for(set->blocks->heaps->count);
+    case HS_KEY_STATE: return bits_for(HS_BLOCK_STATE_COUNT);
+    case HS_KEY_FLAGS: return 8;
+    case HS_KEY_TAG: return 16;
+    case HS_KEY_STORED:
+    case HS_KEY_LABEL: return 17;
+    case HS_KEY_CANDIDATE_MODULE: return bits_for(hs_dump_module_count(set->dump) + UINT64_C(2));
+    case HS_KEY_FIRST_WORD:
+    case HS_KEY_EXPRESSION: return 64;
+    case HS_KEY_SIZE:
+    case HS_KEY_SIZE_CLASS:
+    case HS_KEY_TOTAL: break;
+    }
+    return 0;
+}
+
+#define SIZE_BITS_MIN 20u /* less is not worth trying */
+
+static struct shape shape_of(const struct hs_set *set, const enum hs_key *keys, unsigned key_count)
+{
+    struct shape shape = {.key_count = key_count};
+    unsigned used = 0, open = 0;
+
+    for (unsigned i = 0; i < key_count; i++) {
+        unsigned bits = key_bits(set, keys[i]);
+
+        shape.keys[i] = keys[i];
+        shape.widths[i] = (uint8_t)bits;
+        used += bits;
+        open += bits == 0;
+    }
+    for (unsigned i = 0; i < key_count && used + open * SIZE_BITS_MIN <= 64; i++)
+        if (!shape.widths[i])
+            shape.widths[i] = (uint8_t)((64 - used) / open);
+    shape.key_words = used + open * SIZE_BITS_MIN <= 64 ? 1 : key_count;
+    shape.stride = shape.key_words + 2;
+    return shape;
+}
+
+static inline uint64_t mask_of(const struct shape *shape, unsigned idx)
+{
+    return UINT64_MAX >> (64 - shape->widths[idx]);
+}
+
+static bool may_be_missing(enum hs_key key)
+{
+    return key == HS_KEY_STORED || key == HS_KEY_LABEL || key == HS_KEY_CANDIDATE_MODULE;
+}
+
+/* Writes keys into a row; false if one is too large for its bits. */
+static inline bool put_keys(const struct shape *shape, const uint64_t *keys, uint64_t *row)
+{
+    uint64_t packed = 0;
+    bool fits = true;
+
+    if (shape->key_words == shape->key_count) {
+        memcpy(row, keys, shape->key_count * sizeof *keys);
+        return true;
+    }
+    for (unsigned i = 0; i < shape->key_count; i++) {
+        uint64_t mask = mask_of(shape, i);
+
+        fits &= keys[i] <= mask || (keys[i] >= HS_KEY_SEVERAL && may_be_missing(shape->keys[i]));
+        packed = packed << shape->widths[i] | (keys[i] & mask);
+    }
+    row[0] = packed;
+    return fits;
+}
+
+static void get_keys(const struct shape *shape, const uint64_t *row, uint64_t *keys)
+{
+    uint64_t packed = row[0];
+
+    if (shape->key_words == shape->key_count) {
+        memcpy(keys, row, shape->key_count * sizeof *keys);
+        return;
+    }
+    for (unsigned i = shape->key_count; i-- > 0;) {
+        uint64_t mask = mask_of(shape, i);
+
+        keys[i] = packed & mask;
+        packed >>= shape->widths[i];
+        if (may_be_missing(shape->keys[i]) && keys[i] >= mask - (UINT64_MAX - HS_KEY_SEVERAL))
+            keys[i] |= ~mask;
+    }
 }
 
 static uint64_t size_class(uint64_t size)
@@ -89,10 +237,12 @@ static uint64_t size_class(uint64_t size)
 }
 
 /* The value of one key of one block. */
-static uint64_t key_of(const struct hs_heaps *heaps, const struct hs_block_cursor *cursor, const struct hs_brief *brief,
-                       const uint64_t *caller_modules, enum hs_key key)
+static uint64_t key_of(const struct hs_blocks *blocks, const struct hs_spot *spot, const uint64_t *caller_modules,
+                       enum hs_key key)
 {
-    const struct hs_extent *extent = cursor->extent;
+    const struct hs_heaps *heaps = blocks->heaps;
+    const struct hs_extent *extent = spot->extent;
+    const struct hs_brief *brief = &spot->brief;
     uint32_t stored;
     uint16_t number;
     uint64_t value;
@@ -106,18 +256,18 @@ static uint64_t key_of(const struct hs_heaps *heaps, const struct hs_block_curso
     case HS_KEY_TOTAL: return brief->total;
     case HS_KEY_FLAGS: return brief->flags;
     case HS_KEY_STORED:
-        stored = hs_block_stored(heaps, extent, cursor->off, brief);
+        stored = hs_block_stored(heaps, extent, spot->off, brief);
         return stored == UINT32_MAX ? HS_KEY_NONE : stored;
     case HS_KEY_LABEL:
-        number = hs_blocks_label_number(cursor->blocks, cursor->id);
-        return number ? hs_blocks_label_type(cursor->blocks, number) : HS_KEY_NONE;
+        number = hs_blocks_label_number(blocks, spot->id);
+        return number ? hs_blocks_label_type(blocks, number) : HS_KEY_NONE;
     case HS_KEY_CANDIDATE_MODULE:
-        stored = hs_block_stored(heaps, extent, cursor->off, brief);
+        stored = hs_block_stored(heaps, extent, spot->off, brief);
         return stored == UINT32_MAX ? HS_KEY_NONE : caller_modules[stored];
     case HS_KEY_EXPRESSION: break;
-    case HS_KEY_TAG: hs_block_fill(cursor->blocks, extent, cursor->id, cursor->off, &block); return block.tag;
+    case HS_KEY_TAG: hs_block_fill(blocks, extent, spot->id, spot->off, &block); return block.tag;
     case HS_KEY_FIRST_WORD:
-        hs_block_fill(cursor->blocks, extent, cursor->id, cursor->off, &block);
+        hs_block_fill(blocks, extent, spot->id, spot->off, &block);
         return extent->kind != HS_EXTENT_HOLE && block.size >= heaps->process->space->pointer_size &&
                        hs_space_pointer(heaps->process->space, block.user_va, &value)
                    ? value
@@ -128,92 +278,56 @@ static uint64_t key_of(const struct hs_heaps *heaps, const struct hs_block_curso
 
 struct grouping {
     const struct hs_set *set;
-    const enum hs_key *keys;
+    struct shape shape;
     const struct hs_filter *const *expressions;
-    unsigned key_count;
     struct hs_job *job;
     struct table *tables; /* a slot; a shard uses the slot it can get */
     atomic_bool *taken;
     size_t table_count;
-    atomic_bool out_of_memory;
+    atomic_bool out_of_memory, too_large; /* too_large: a key does not fit its bits */
 };
 
-/* Groups by size, or by size and heap, are what is asked for most: small sizes are counted in an array first. */
-#define DENSE_SIZES 4096u
-struct dense {
-    uint32_t counts[DENSE_SIZES]; /* of blocks of that size in the present heap */
-    uint64_t heap;
-};
-
-static bool is_dense(const struct grouping *grouping)
-{
-    bool by_size = false;
-
-    for (unsigned i = 0; i < grouping->key_count; i++) {
-        if (grouping->keys[i] != HS_KEY_SIZE && grouping->keys[i] != HS_KEY_HEAP)
-            return false;
-        by_size |= grouping->keys[i] == HS_KEY_SIZE;
-    }
-    return by_size;
-}
-
-/* Moves what was counted into the table. */
-static bool flush_dense(const struct grouping *grouping, struct dense *dense, struct table *table)
-{
-    for (uint64_t size = 0; size < DENSE_SIZES; size++) {
-        uint64_t keys[HS_KEY_MAX];
-
-        if (!dense->counts[size])
-            continue;
-        for (unsigned i = 0; i < grouping->key_count; i++)
-            keys[i] = grouping->keys[i] == HS_KEY_SIZE ? size : dense->heap;
-        if (!table_add(table, keys, grouping->key_count, dense->counts[size], dense->counts[size] * size))
-            return false;
-        dense->counts[size] = 0;
-    }
-    return true;
-}
-
-static uint64_t expression_key(const struct hs_filter *expression, const struct hs_set_cursor *cursor)
+static uint64_t expression_key(const struct hs_filter *expression, const struct hs_spot *spot)
 {
     int64_t value;
 
-    return hs_filter_value(expression, cursor, &value) ? (uint64_t)value : HS_KEY_NONE;
+    return hs_filter_value(expression, spot, &value) ? (uint64_t)value : HS_KEY_NONE;
 }
 
-static bool add_block(const struct grouping *grouping, const struct hs_set_cursor *cursor, struct table *table)
+static bool put_block(const struct grouping *grouping, const struct hs_spot *spot, uint64_t *row)
 {
-    const struct hs_heaps *heaps = grouping->set->blocks->heaps;
+    const struct shape *shape = &grouping->shape;
     uint64_t keys[HS_KEY_MAX];
 
-    for (unsigned i = 0; i < grouping->key_count; i++)
-        keys[i] =
-            grouping->keys[i] == HS_KEY_EXPRESSION
-                ? expression_key(grouping->expressions[i], cursor)
-                : key_of(heaps, &cursor->block, &cursor->brief, grouping->set->dump->caller_modules, grouping->keys[i]);
-    return table_add(table, keys, grouping->key_count, 1, cursor->brief.size);
+    for (unsigned i = 0; i < shape->key_count; i++)
+        keys[i] = shape->keys[i] == HS_KEY_EXPRESSION
+                      ? expression_key(grouping->expressions[i], spot)
+                      : key_of(grouping->set->blocks, spot, grouping->set->dump->caller_modules, shape->keys[i]);
+    row[shape->key_words] = 1;
+    row[shape->key_words + 1] = spot->brief.size;
+    return put_keys(shape, keys, row);
 }
 
-static bool group_range(const struct grouping *grouping, uint32_t from, uint32_t to, struct table *table)
+static void group_range(struct grouping *grouping, uint32_t from, uint32_t to, struct table *table)
 {
     struct hs_set_cursor cursor;
-    struct dense dense = {.counts = {0}};
-    bool use_dense = is_dense(grouping);
+    struct hs_spot spots[HS_BATCH];
+    uint64_t rows[ROWS_AT_ONCE * (HS_KEY_MAX + 2)];
+    size_t count;
 
     hs_set_cursor_init(&cursor, grouping->set, from, to);
-    while (hs_set_cursor_next(&cursor)) {
-        if (use_dense && cursor.brief.size < DENSE_SIZES) {
-            if (dense.heap != cursor.block.extent->heap_idx) {
-                if (!flush_dense(grouping, &dense, table))
-                    return false;
-                dense.heap = cursor.block.extent->heap_idx;
+    while ((count = hs_set_cursor_take(&cursor, spots)) > 0) {
+        for (size_t i = 0; i < count; i++) {
+            if (!put_block(grouping, &spots[i], rows + i * grouping->shape.stride)) {
+                atomic_store(&grouping->too_large, true);
+                return;
             }
-            dense.counts[cursor.brief.size]++;
-        } else if (!add_block(grouping, &cursor, table)) {
-            return false;
+        }
+        if (!table_add(table, &grouping->shape, rows, count)) {
+            atomic_store(&grouping->out_of_memory, true);
+            return;
         }
     }
-    return !use_dense || flush_dense(grouping, &dense, table);
 }
 
 static void group_shard(void *context, size_t shard)
@@ -222,59 +336,99 @@ static void group_shard(void *context, size_t shard)
     uint32_t from = hs_shard_from(grouping->set, shard), to = hs_shard_to(grouping->set, shard);
     size_t slot = 0;
 
-    if (hs_job_stopped(grouping->job))
+    if (hs_job_stopped(grouping->job) || atomic_load_explicit(&grouping->too_large, memory_order_relaxed))
         return;
     /* As many tables as threads: one is always free. */
     while (atomic_exchange(&grouping->taken[slot], true))
         slot = (slot + 1) % grouping->table_count;
-    if (!group_range(grouping, from, to, &grouping->tables[slot]))
-        atomic_store(&grouping->out_of_memory, true);
+    group_range(grouping, from, to, &grouping->tables[slot]);
     atomic_store(&grouping->taken[slot], false);
     hs_job_advance(grouping->job, to - from);
 }
 
-/* Most bytes first, then most blocks, then smallest keys. */
-static int compare_groups(const void *a, const void *b)
-{
-    const struct hs_group *one = a, *two = b;
+/* ---- the result ---- */
 
-    if (one->bytes != two->bytes)
-        return one->bytes > two->bytes ? -1 : 1;
-    if (one->count != two->count)
-        return one->count > two->count ? -1 : 1;
-    for (unsigned i = 0; i < HS_KEY_MAX; i++)
-        if (one->keys[i] != two->keys[i])
-            return one->keys[i] < two->keys[i] ? -1 : 1;
+/* Most bytes first, then most blocks, then smallest keys. */
+static inline int compare_rows(const uint64_t *a, const uint64_t *b, unsigned key_words)
+{
+    if (a[key_words + 1] != b[key_words + 1])
+        return a[key_words + 1] > b[key_words + 1] ? -1 : 1;
+    if (a[key_words] != b[key_words])
+        return a[key_words] > b[key_words] ? -1 : 1;
+    for (unsigned i = 0; i < key_words; i++)
+        if (a[i] != b[i])
+            return a[i] < b[i] ? -1 : 1;
     return 0;
 }
 
-/* Adds all tables up into the first and makes a sorted array of it. */
+static int compare_packed(const void *a, const void *b)
+{
+    return compare_rows(a, b, 1);
+}
+static int compare_two(const void *a, const void *b)
+{
+    return compare_rows(a, b, 2);
+}
+static int compare_three(const void *a, const void *b)
+{
+    return compare_rows(a, b, 3);
+}
+static int compare_four(const void *a, const void *b)
+{
+    return compare_rows(a, b, 4);
+}
+
+static void table_free(struct table *table)
+{
+    free(table->rows);
+    free(table->places);
+    *table = (struct table){0};
+}
+
+/* Adds all tables up into the first and sorts its rows. */
 static enum hs_status finish(struct grouping *grouping, struct hs_groups **groups_ret, struct hs_error *err)
 {
+    static int (*const compare[])(const void *, const void *) = {compare_packed, compare_two, compare_three,
+                                                                 compare_four};
+    const struct shape *shape = &grouping->shape;
     struct table *sum = &grouping->tables[0];
     struct hs_groups *groups;
 
-    for (size_t t = 1; t < grouping->table_count; t++)
-        for (size_t i = 0; i < grouping->tables[t].capacity; i++) {
-            const struct hs_group *row = &grouping->tables[t].rows[i];
+    for (size_t t = 1; t < grouping->table_count; t++) {
+        struct table *table = &grouping->tables[t];
 
-            if (row->count && !table_add(sum, row->keys, grouping->key_count, row->count, row->bytes))
+        for (size_t i = 0; i < table->count; i += ROWS_AT_ONCE) {
+            size_t count = table->count - i < ROWS_AT_ONCE ? table->count - i : ROWS_AT_ONCE;
+
+            if (!table_add(sum, shape, table->rows + i * shape->stride, count))
                 return hs_fail_memory(err, "groups of blocks");
         }
+        table_free(table);
+    }
     groups = calloc(1, sizeof *groups);
     if (!groups)
         return hs_fail_memory(err, "groups of blocks");
-    groups->rows = calloc(sum->count + 1, sizeof *groups->rows);
-    if (!groups->rows) {
-        free(groups);
-        return hs_fail_memory(err, "groups of blocks");
-    }
-    for (size_t i = 0; i < sum->capacity; i++)
-        if (sum->rows[i].count)
-            groups->rows[groups->count++] = sum->rows[i];
-    qsort(groups->rows, groups->count, sizeof *groups->rows, compare_groups);
+    groups->shape = *shape;
+    groups->rows = sum->rows;
+    groups->count = sum->count;
+    sum->rows = NULL;
+    if (groups->count)
+        qsort(groups->rows, groups->count, shape->stride * sizeof *groups->rows, compare[shape->key_words - 1]);
     *groups_ret = groups;
     return HS_OK;
+}
+
+/* Whether only sizes, or sizes and heaps, are asked for. */
+static bool is_by_size(const struct shape *shape)
+{
+    bool by_size = false;
+
+    for (unsigned i = 0; i < shape->key_count; i++) {
+        if (shape->keys[i] != HS_KEY_SIZE && shape->keys[i] != HS_KEY_HEAP)
+            return false;
+        by_size |= shape->keys[i] == HS_KEY_SIZE;
+    }
+    return by_size;
 }
 
 /* Whether the walk has counted the busy blocks of a set by size already: it is all of them, of whole heaps. */
@@ -283,7 +437,7 @@ static bool is_tallied(const struct grouping *grouping)
     const struct hs_set *set = grouping->set;
     const struct hs_blocks *blocks = set->blocks;
 
-    if (!is_dense(grouping) || atomic_load(&set->settled) || set->states != 1u << HS_BLOCK_BUSY)
+    if (!is_by_size(&grouping->shape) || atomic_load(&set->settled) || set->states != 1u << HS_BLOCK_BUSY)
         return false;
     for (size_t heap = 0; heap < blocks->heaps->count; heap++)
         if (blocks->first_id[heap] >= set->from && blocks->first_id[heap + 1] <= set->to && !blocks->sizes[heap])
@@ -291,17 +445,22 @@ static bool is_tallied(const struct grouping *grouping)
     return true;
 }
 
-static bool add_size(const struct grouping *grouping, uint64_t heap, struct hs_size_count size)
+static bool add_size(struct grouping *grouping, uint64_t heap, struct hs_size_count size)
 {
-    uint64_t keys[HS_KEY_MAX];
+    const struct shape *shape = &grouping->shape;
+    uint64_t keys[HS_KEY_MAX], row[HS_KEY_MAX + 2];
 
-    for (unsigned i = 0; i < grouping->key_count; i++)
-        keys[i] = grouping->keys[i] == HS_KEY_SIZE ? size.size : heap;
-    return table_add(&grouping->tables[0], keys, grouping->key_count, size.count, size.count * size.size);
+    for (unsigned i = 0; i < shape->key_count; i++)
+        keys[i] = shape->keys[i] == HS_KEY_SIZE ? size.size : heap;
+    row[shape->key_words] = size.count;
+    row[shape->key_words + 1] = size.count * size.size;
+    if (!put_keys(shape, keys, row))
+        atomic_store(&grouping->too_large, true);
+    return table_add(&grouping->tables[0], shape, row, 1);
 }
 
 /* Groups out of what the walk counted, and large blocks, which it does not see. */
-static bool group_tallied(const struct grouping *grouping)
+static bool group_tallied(struct grouping *grouping)
 {
     const struct hs_set *set = grouping->set;
     const struct hs_blocks *blocks = set->blocks;
@@ -328,16 +487,10 @@ static bool group_tallied(const struct grouping *grouping)
     return true;
 }
 
-enum hs_status hs_set_group(const struct hs_set *set, const enum hs_key *keys,
-                            const struct hs_filter *const *expressions, unsigned key_count, struct hs_job *job,
-                            struct hs_groups **groups_ret, struct hs_error *err)
+static enum hs_status check_keys(const struct hs_set *set, const enum hs_key *keys,
+                                 const struct hs_filter *const *expressions, unsigned key_count, struct hs_job *job,
+                                 struct hs_error *err)
 {
-    struct grouping grouping = {.set = set,
-                                .keys = keys,
-                                .expressions = expressions,
-                                .key_count = key_count,
-                                .job = job,
-                                .table_count = set->dump->thread_count};
     enum hs_status status;
 
     if (key_count == 0 || key_count > HS_KEY_MAX)
@@ -351,29 +504,65 @@ enum hs_status hs_set_group(const struct hs_set *set, const enum hs_key *keys,
     for (unsigned i = 0; i < key_count; i++)
         if (keys[i] == HS_KEY_CANDIDATE_MODULE && (status = hs_candidates_callers(set->dump, job, err)) != HS_OK)
             return status;
-    grouping.tables = calloc(grouping.table_count, sizeof *grouping.tables);
-    grouping.taken = calloc(grouping.table_count, sizeof *grouping.taken);
-    if (!grouping.tables || !grouping.taken) {
+    return HS_OK;
+}
+
+/* Groups in the shape that `grouping` says. *groups_ret stays NULL if a key does not fit it. */
+static enum hs_status group(struct grouping *grouping, struct hs_groups **groups_ret, struct hs_error *err)
+{
+    const struct hs_set *set = grouping->set;
+    enum hs_status status = HS_OK;
+
+    *groups_ret = NULL;
+    grouping->table_count = set->dump->thread_count;
+    grouping->tables = calloc(grouping->table_count, sizeof *grouping->tables);
+    grouping->taken = calloc(grouping->table_count, sizeof *grouping->taken);
+    if (!grouping->tables || !grouping->taken) {
         status = hs_fail_memory(err, "groups of blocks");
         goto done;
     }
-    hs_job_start(job, set->to - set->from);
-    if (!is_tallied(&grouping))
-        hs_set_parallel(set, group_shard, &grouping);
-    else if (!group_tallied(&grouping))
-        atomic_store(&grouping.out_of_memory, true);
-    if (atomic_load(&grouping.out_of_memory))
+    hs_job_start(grouping->job, set->to - set->from);
+    if (!is_tallied(grouping))
+        hs_set_parallel(set, group_shard, grouping);
+    else if (!group_tallied(grouping))
+        atomic_store(&grouping->out_of_memory, true);
+    if (atomic_load(&grouping->out_of_memory))
         status = hs_fail_memory(err, "groups of blocks");
-    else if (hs_job_stopped(job))
+    else if (hs_job_stopped(grouping->job))
         status = hs_fail(err, HS_ERR_CANCELLED, HS_NO_OFF, HS_NO_VA, "stopped while grouping blocks");
-    else
-        status = finish(&grouping, groups_ret, err);
+    else if (!atomic_load(&grouping->too_large))
+        status = finish(grouping, groups_ret, err);
 
 done:
-    for (size_t i = 0; grouping.tables && i < grouping.table_count; i++)
-        free(grouping.tables[i].rows);
-    free(grouping.tables);
-    free(grouping.taken);
+    for (size_t i = 0; grouping->tables && i < grouping->table_count; i++)
+        table_free(&grouping->tables[i]);
+    free(grouping->tables);
+    free(grouping->taken);
+    return status;
+}
+
+enum hs_status hs_set_group(const struct hs_set *set, const enum hs_key *keys,
+                            const struct hs_filter *const *expressions, unsigned key_count, struct hs_job *job,
+                            struct hs_groups **groups_ret, struct hs_error *err)
+{
+    enum hs_status status = check_keys(set, keys, expressions, key_count, job, err);
+    struct hs_groups *groups = NULL;
+
+    if (status == HS_OK) {
+        struct grouping packed = {
+            .set = set, .expressions = expressions, .job = job, .shape = shape_of(set, keys, key_count)};
+
+        status = group(&packed, &groups, err);
+        if (status == HS_OK && !groups) {
+            struct grouping wide = {.set = set, .expressions = expressions, .job = job, .shape = packed.shape};
+
+            wide.shape.key_words = key_count;
+            wide.shape.stride = key_count + 2;
+            status = group(&wide, &groups, err);
+        }
+    }
+    if (status == HS_OK)
+        *groups_ret = groups;
     return status;
 }
 
@@ -390,7 +579,16 @@ size_t hs_groups_count(const struct hs_groups *groups)
     return groups->count;
 }
 
-const struct hs_group *hs_groups_get(const struct hs_groups *groups, size_t idx)
+enum hs_status hs_groups_get(const struct hs_groups *groups, size_t idx, struct hs_group *group_ret)
 {
-    return idx < groups->count ? &groups->rows[idx] : NULL;
+    const struct shape *shape = &groups->shape;
+    const uint64_t *row = groups->rows + idx * shape->stride;
+
+    if (idx >= groups->count)
+        return HS_NOT_FOUND;
+    memset(group_ret, 0, sizeof *group_ret);
+    get_keys(shape, row, group_ret->keys);
+    group_ret->count = row[shape->key_words];
+    group_ret->bytes = row[shape->key_words + 1];
+    return HS_OK;
 }

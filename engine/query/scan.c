@@ -331,17 +331,17 @@ static void look_at_shard(struct look *look, size_t shard)
     static const struct piece block = {HS_SOURCE_BLOCK, 0, 0, UINT32_MAX, UINT32_MAX, ""};
     const struct hs_heaps *heaps = look->blocks->heaps;
     struct hs_set_cursor cursor;
+    struct hs_spot spots[HS_BATCH];
+    size_t count;
 
     hs_set_cursor_init(&cursor, look->from, hs_shard_from(look->from, shard), hs_shard_to(look->from, shard));
-    while (hs_set_cursor_next(&cursor)) {
-        const struct hs_extent *extent = cursor.block.extent;
-        hs_va user = extent->va + cursor.block.off + heaps->unit;
+    while ((count = hs_set_cursor_take(&cursor, spots)) > 0) {
+        for (const struct hs_spot *spot = spots; spot < spots + count; spot++) {
+            hs_va user = spot->extent->va + hs_spot_user_off(heaps, spot);
 
-        if (extent->kind == HS_EXTENT_HOLE)
-            continue;
-        if (extent->kind == HS_EXTENT_LARGE)
-            user = extent->va + hs_layout_off(heaps->process->layout, HS_FIELD_VIRTUAL_SIZEOF);
-        look_at(look, &block, cursor.block.id, user, user + cursor.brief.size);
+            if (spot->extent->kind != HS_EXTENT_HOLE)
+                look_at(look, &block, spot->id, user, user + spot->brief.size);
+        }
     }
     hs_job_advance(look->job, hs_shard_to(look->from, shard) - hs_shard_from(look->from, shard));
 }

@@ -45,9 +45,78 @@ void hs_set_cursor_init(struct hs_set_cursor *cursor, const struct hs_set *set, 
     cursor->states = settled ? ALL_STATES : set->states;
     cursor->to = to < set->to ? to : set->to;
     hs_block_cursor_init(&cursor->block, set->blocks, from > set->from ? from : set->from);
-    cursor->ahead = cursor->block;
-    for (unsigned i = 0; cursor->words && i < HS_SET_AHEAD; i++)
-        hs_set_cursor_fetch(cursor);
+}
+
+/* Brings the header of a spot into the cache, and where it may reach into the next line. */
+static inline void fetch(const struct hs_spot *spot)
+{
+    if (spot->extent->kind != HS_EXTENT_RUN)
+        return;
+    __builtin_prefetch(spot->extent->bytes + spot->off);
+    __builtin_prefetch(spot->extent->bytes + spot->off + 24);
+}
+
+/* Steps to the next block that the words have; false past the last. */
+static bool step(struct hs_set_cursor *cursor)
+{
+    uint32_t id = cursor->block.next_id;
+    size_t word = id / 64;
+    uint64_t bits;
+
+    if (id >= cursor->to)
+        return false;
+    bits = cursor->words[word] & (UINT64_MAX << (id % 64));
+    while (!bits) {
+        if ((uint64_t)++word * 64 >= cursor->to)
+            return false;
+        bits = cursor->words[word];
+    }
+    id = (uint32_t)(word * 64) + (uint32_t)__builtin_ctzll(bits);
+    if (id >= cursor->to)
+        return false;
+    hs_block_cursor_skip(&cursor->block, id);
+    return hs_block_cursor_next(&cursor->block);
+}
+
+/* Finds the next blocks out of the bitmaps alone: no header is looked at yet. */
+static size_t find(struct hs_set_cursor *cursor, struct hs_spot *spots)
+{
+    struct hs_block_cursor block = cursor->block;
+    size_t count = 0;
+
+    if (cursor->words) {
+        for (; count < HS_BATCH && step(cursor); count++) {
+            spots[count].extent = cursor->block.extent;
+            spots[count].off = cursor->block.off;
+            spots[count].id = cursor->block.id;
+            fetch(&spots[count]);
+        }
+        return count;
+    }
+    for (; count < HS_BATCH && block.next_id < cursor->to && hs_block_cursor_next(&block); count++) {
+        spots[count].extent = block.extent;
+        spots[count].off = block.off;
+        spots[count].id = block.id;
+        fetch(&spots[count]);
+    }
+    cursor->block = block;
+    return count;
+}
+
+size_t hs_set_cursor_take(struct hs_set_cursor *cursor, struct hs_spot *spots)
+{
+    const struct hs_heaps *heaps = cursor->block.blocks->heaps;
+    size_t found, kept = 0;
+
+    while (kept == 0 && (found = find(cursor, spots)) > 0) {
+        for (size_t i = 0; i < found; i++) {
+            if (kept < i)
+                spots[kept] = spots[i];
+            hs_block_brief(heaps, spots[kept].extent, spots[kept].off, &spots[kept].brief);
+            kept += cursor->states >> spots[kept].brief.state & 1;
+        }
+    }
+    return kept;
 }
 
 /* Shards begin at multiples of HS_SHARD_BLOCKS, so no two of them share a word. */
@@ -128,10 +197,13 @@ static void settle_shard(void *context, size_t shard)
 {
     struct hs_set *set = context;
     struct hs_set_cursor cursor;
+    struct hs_spot spots[HS_BATCH];
+    size_t count;
 
     hs_set_cursor_init(&cursor, set, hs_shard_from(set, shard), hs_shard_to(set, shard));
-    while (hs_set_cursor_next(&cursor))
-        set->words[cursor.block.id / 64] |= UINT64_C(1) << (cursor.block.id % 64);
+    while ((count = hs_set_cursor_take(&cursor, spots)) > 0)
+        for (size_t i = 0; i < count; i++)
+            set->words[spots[i].id / 64] |= UINT64_C(1) << (spots[i].id % 64);
 }
 
 /* Makes the words of a set say what belongs to it. */
@@ -159,12 +231,15 @@ static void count_shard(void *context, size_t shard)
 {
     struct count_pass *pass = context;
     struct hs_set_cursor cursor;
+    struct hs_spot spots[HS_BATCH];
     uint64_t count = 0, bytes = 0;
+    size_t taken;
 
     hs_set_cursor_init(&cursor, pass->set, hs_shard_from(pass->set, shard), hs_shard_to(pass->set, shard));
-    while (hs_set_cursor_next(&cursor)) {
-        count++;
-        bytes += cursor.brief.size;
+    while ((taken = hs_set_cursor_take(&cursor, spots)) > 0) {
+        count += taken;
+        for (size_t i = 0; i < taken; i++)
+            bytes += spots[i].brief.size;
     }
     atomic_fetch_add_explicit(&pass->count, count, memory_order_relaxed);
     atomic_fetch_add_explicit(&pass->bytes, bytes, memory_order_relaxed);

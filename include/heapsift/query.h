@@ -252,8 +252,9 @@ HS_MUST_CHECK HS_API enum hs_status hs_set_group(const struct hs_set *set, const
                                                  struct hs_error *err);
 HS_API void hs_groups_destroy(struct hs_groups *groups);
 HS_API size_t hs_groups_count(const struct hs_groups *groups);
-/* NULL past the last. */
-HS_API const struct hs_group *hs_groups_get(const struct hs_groups *groups, size_t idx);
+/* One group; keys that were not asked for are 0. HS_NOT_FOUND past the last. */
+HS_MUST_CHECK HS_API enum hs_status hs_groups_get(const struct hs_groups *groups, size_t idx,
+                                                  struct hs_group *group_ret);
 
 #ifdef __cplusplus
 }

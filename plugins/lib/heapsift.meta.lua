@@ -610,6 +610,11 @@ local groups = {}
 ---@return groups
 function groups:top(n, by) end
 
+---Goes through all rows without a table for each of them: for number, key, ..., count, bytes in groups:values() do. Keys come in
+---the order of set:group, nil where a row would not have the field; groups[number] is the row.
+---@return function next, groups, integer
+function groups:values() end
+
 -- ---------------------------------------------------------------------------------------------------------------
 -- What a script gets
 

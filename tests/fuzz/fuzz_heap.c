@@ -62,8 +62,11 @@ static void group(struct hs_dump *dump, uint8_t choice)
         return;
     if (hs_set_group(set, keys[choice % 4], NULL, 2, NULL, &groups, NULL) == HS_OK) {
         for (size_t i = 0; i < hs_groups_count(groups); i++) {
-            count += hs_groups_get(groups, i)->count;
-            bytes += hs_groups_get(groups, i)->bytes;
+            struct hs_group group;
+
+            check(hs_groups_get(groups, i, &group) == HS_OK);
+            count += group.count;
+            bytes += group.bytes;
         }
         check(count == hs_set_count(set) && bytes == hs_set_bytes(set));
         hs_groups_destroy(groups);

@@ -254,6 +254,21 @@ describe("sets and groups", function()
             assert(dump:heap(groups[1].heap).address == groups[1].heap)]]
     end)
 
+    it("give rows as values too", function()
+        holds [[
+            local groups, rows = dump:blocks():group("stored", "state", "word = u32(0)"), 0
+            for i, stored, state, word, count, bytes in groups:values() do
+                local row = groups[i]
+                rows = rows + 1
+                assert(i == rows and row.stored == stored and row.state == state and row.word == word)
+                assert(row.count == count and row.bytes == bytes)
+            end
+            assert(rows == #groups and rows > 3)
+            local n = 0
+            for i in groups:top(3, "count"):values() do n = n + i end
+            assert(n == 6)]]
+    end)
+
     it("give the same sample each time", function()
         holds [[
             local set = dump:blocks()

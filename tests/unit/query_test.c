@@ -317,39 +317,37 @@ static void assert_groups(const struct fixture *f, const struct hs_set *set, con
 {
     struct hs_groups *groups = NULL;
     uint64_t count = 0, bytes = 0;
+    struct hs_group group, before;
 
     assert_int_equal(hs_set_group(set, keys, NULL, key_count, NULL, &groups, NULL), HS_OK);
     for (size_t i = 0; i < hs_groups_count(groups); i++) {
-        const struct hs_group *group = hs_groups_get(groups, i);
-
+        assert_int_equal(hs_groups_get(groups, i, &group), HS_OK);
         if (i < 40 || i % 50 == 0)
-            assert_group(f, set, keys, key_count, group);
-        count += group->count;
-        bytes += group->bytes;
-        assert_true(group->count > 0);
+            assert_group(f, set, keys, key_count, &group);
+        count += group.count;
+        bytes += group.bytes;
+        assert_true(group.count > 0);
         for (unsigned k = key_count; k < HS_KEY_MAX; k++)
-            assert_int_equal(group->keys[k], 0);
+            assert_int_equal(group.keys[k], 0);
         if (i > 0) {
-            const struct hs_group *before = hs_groups_get(groups, i - 1);
-            int order = memcmp(group->keys, before->keys, sizeof group->keys) == 0 ? 0 : 1;
-
-            assert_int_equal(order, 1); /* no two alike */
-            assert_true(before->bytes >= group->bytes);
-            if (before->bytes == group->bytes) {
-                assert_true(before->count >= group->count);
-                if (before->count == group->count) {
+            assert_memory_not_equal(group.keys, before.keys, sizeof group.keys); /* no two alike */
+            assert_true(before.bytes >= group.bytes);
+            if (before.bytes == group.bytes) {
+                assert_true(before.count >= group.count);
+                if (before.count == group.count) {
                     unsigned k = 0;
 
-                    while (before->keys[k] == group->keys[k])
+                    while (before.keys[k] == group.keys[k])
                         k++;
-                    assert_true(before->keys[k] < group->keys[k]);
+                    assert_true(before.keys[k] < group.keys[k]);
                 }
             }
         }
+        before = group;
     }
     assert_int_equal(count, hs_set_count(set));
     assert_int_equal(bytes, hs_set_bytes(set));
-    assert_null(hs_groups_get(groups, hs_groups_count(groups)));
+    assert_int_equal(hs_groups_get(groups, hs_groups_count(groups), &group), HS_NOT_FOUND);
     hs_groups_destroy(groups);
 }
 
@@ -419,9 +417,13 @@ static void test_group_threads(void **state)
     for (unsigned i = 1; i < 3; i++) {
         for (unsigned g = 0; g < 2; g++) {
             assert_int_equal(hs_groups_count(groups[0][g]), hs_groups_count(groups[i][g]));
-            for (size_t n = 0; n < hs_groups_count(groups[0][g]); n++)
-                assert_memory_equal(hs_groups_get(groups[0][g], n), hs_groups_get(groups[i][g], n),
-                                    sizeof(struct hs_group));
+            for (size_t n = 0; n < hs_groups_count(groups[0][g]); n++) {
+                struct hs_group one, other;
+
+                assert_int_equal(hs_groups_get(groups[0][g], n, &one), HS_OK);
+                assert_int_equal(hs_groups_get(groups[i][g], n, &other), HS_OK);
+                assert_memory_equal(&one, &other, sizeof one);
+            }
         }
     }
     for (unsigned i = 0; i < 3; i++) {

@@ -12,6 +12,7 @@
 struct bind_state {
     const struct hs_bind_watch *watch;
     enum hs_symbol_style symbol_style;
+    enum hs_name_form name_form;
 };
 
 static struct bind_state *state_get(lua_State *lua)
@@ -40,6 +41,19 @@ enum hs_symbol_style bind_symbol_style(lua_State *lua)
 {
     const struct bind_state *state = state_get(lua);
     return state ? state->symbol_style : HS_SYMBOL_HONEST;
+}
+
+void hs_bind_set_name_form(struct lua_State *lua, enum hs_name_form form)
+{
+    struct bind_state *state = state_get(lua);
+    if (state)
+        state->name_form = form;
+}
+
+enum hs_name_form bind_name_form(lua_State *lua)
+{
+    const struct bind_state *state = state_get(lua);
+    return state ? state->name_form : HS_NAME_SHORT;
 }
 
 const struct hs_bind_watch *bind_watch(lua_State *lua)
@@ -453,7 +467,7 @@ int luaopen_heapsift(struct lua_State *lua)
     };
     luaL_checkversion(lua);
     struct bind_state *state = lua_newuserdatauv(lua, sizeof *state, 0);
-    *state = (struct bind_state){.watch = NULL, .symbol_style = HS_SYMBOL_HONEST};
+    *state = (struct bind_state){.watch = NULL, .symbol_style = HS_SYMBOL_HONEST, .name_form = HS_NAME_SHORT};
     lua_setfield(lua, LUA_REGISTRYINDEX, STATE_KEY);
     for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++)
         bind_class_create(lua, classes[i]);

@@ -16,6 +16,9 @@
 #define HS_BIND_FILTER "heapsift.filter"
 /* Registry field: text that heapsift.open takes for the symbol path where its options give none; nil: none. */
 #define HS_BIND_SYMBOL_PATH "heapsift.symbol_path"
+/* Registry key of the function that undecorates C++ names: function(name, "short" | "full") -> text, `name` itself where
+ * it is none that can be decoded. Without one, names are shown as they stand. */
+#define HS_BIND_UNDECORATE "heapsift.undecorate"
 /* Registry field: text that is the source of labels whose caller names none; nil: "". */
 #define HS_BIND_LABEL_SOURCE "heapsift.label_source"
 
@@ -34,6 +37,9 @@ struct hs_bind_watch {
 void hs_bind_set_watch(struct lua_State *lua, const struct hs_bind_watch *watch);
 /* How dump:symbol and trace:symbols spell names when the caller does not say. */
 void hs_bind_set_symbol_style(struct lua_State *lua, enum hs_symbol_style style);
+/* The form of C++ names in them. */
+enum hs_name_form { HS_NAME_SHORT, HS_NAME_FULL, HS_NAME_RAW };
+void hs_bind_set_name_form(struct lua_State *lua, enum hs_name_form form);
 
 /* Whether part of a heap or trace database that was asked of the dump at stack index `idx` could not be read. A closed
  * dump answers for the time before. False for anything that is no dump. */

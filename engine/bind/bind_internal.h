@@ -190,6 +190,11 @@ void bind_set_text(lua_State *lua, const char *name, const char *value);
 void bind_set_bool(lua_State *lua, const char *name, bool value);
 
 enum hs_symbol_style bind_symbol_style(lua_State *lua);
+enum hs_name_form bind_name_form(lua_State *lua);
+/* bind_names.c: the form that argument `arg` names ("short", "full", "raw"), or the state's. */
+enum hs_name_form bind_name_form_argument(lua_State *lua, int arg);
+/* Pushes what a symbol is called by in a form and returns it: the same text as `name` where that is not decorated. */
+const char *bind_name_push(lua_State *lua, const char *name, enum hs_name_form form);
 const struct hs_bind_watch *bind_watch(lua_State *lua);
 
 /* "u8" to "i64" and "ptr": pushes the integer in `bytes`. */
@@ -242,6 +247,6 @@ int bind_block_ptr(lua_State *lua);
 int bind_block_bytes(lua_State *lua);
 /* Pushes the text of a symbol. */
 void bind_push_symbol(lua_State *lua, const struct hs_dump *dump, const struct hs_symbol *symbol,
-                      enum hs_symbol_style style);
+                      enum hs_symbol_style style, enum hs_name_form form);
 
 #endif

@@ -379,21 +379,27 @@ int bind_dump_regions(lua_State *lua)
 /* ---- symbols ---- */
 
 void bind_push_symbol(lua_State *lua, const struct hs_dump *dump, const struct hs_symbol *symbol,
-                      enum hs_symbol_style style)
+                      enum hs_symbol_style style, enum hs_name_form form)
 {
     char room[SYMBOL_ROOM];
-    size_t length = hs_symbol_text(dump, symbol, style, room, sizeof room);
+    struct hs_symbol shown = *symbol;
+    shown.name = bind_name_push(lua, symbol->name, form);
+    if (strcmp(shown.name, symbol->name) != 0)
+        shown.is_decorated = false;
+    int name_idx = lua_gettop(lua);
+    size_t length = hs_symbol_text(dump, &shown, style, room, sizeof room);
     if (length < sizeof room) {
         lua_pushlstring(lua, room, length);
-        return;
+    } else {
+        luaL_Buffer buffer;
+        char *text = luaL_buffinitsize(lua, &buffer, length + 1);
+        hs_symbol_text(dump, &shown, style, text, length + 1);
+        luaL_pushresultsize(&buffer, length);
     }
-    luaL_Buffer buffer;
-    char *text = luaL_buffinitsize(lua, &buffer, length + 1);
-    hs_symbol_text(dump, symbol, style, text, length + 1);
-    luaL_pushresultsize(&buffer, length);
+    lua_remove(lua, name_idx);
 }
 
-/* dump:symbol(va[, "honest" | "windbg"]) -> text, or nil where no module is */
+/* dump:symbol(va[, "honest" | "windbg"[, "short" | "full" | "raw"]]) -> text, or nil where no module is */
 int bind_dump_symbol(lua_State *lua)
 {
     static const char *const names[] = {"honest", "windbg", NULL};
@@ -404,7 +410,7 @@ int bind_dump_symbol(lua_State *lua)
         style = luaL_checkoption(lua, 3, NULL, names) == 0 ? HS_SYMBOL_HONEST : HS_SYMBOL_WINDBG;
     struct hs_symbol symbol;
     if (hs_dump_symbol(box->dump, va, &symbol) == HS_OK)
-        bind_push_symbol(lua, box->dump, &symbol, style);
+        bind_push_symbol(lua, box->dump, &symbol, style, bind_name_form_argument(lua, 4));
     else
         lua_pushnil(lua);
     return 1;
@@ -415,14 +421,15 @@ static void push_plain_name(lua_State *lua, const struct hs_dump *dump, const st
 {
     struct hs_symbol bare = *symbol;
     bare.offset = 0;
-    bind_push_symbol(lua, dump, &bare, HS_SYMBOL_WINDBG);
+    bind_push_symbol(lua, dump, &bare, HS_SYMBOL_WINDBG, HS_NAME_SHORT);
     const char *text = lua_tostring(lua, -1);
     const char *bang = strchr(text + strlen(hs_dump_module(dump, symbol->module_idx)->name), '!');
     lua_pushstring(lua, bang ? bang + 1 : text);
     lua_remove(lua, -2);
 }
 
-/* dump:symbol_parts(va) -> { module =, name =, offset =, rva =, near =, source =, size = }, or nil */
+/* dump:symbol_parts(va) -> { module =, name =, decorated =, offset =, rva =, near =,
+ * source =, size = }, or nil */
 int bind_dump_symbol_parts(lua_State *lua)
 {
     const struct bind_dump *box = bind_check_dump(lua, 1);
@@ -431,11 +438,14 @@ int bind_dump_symbol_parts(lua_State *lua)
         lua_pushnil(lua);
         return 1;
     }
-    lua_createtable(lua, 0, 7);
+    lua_createtable(lua, 0, 8);
     bind_set_text(lua, "module", hs_dump_module(box->dump, symbol.module_idx)->name);
     if (symbol.name[0]) {
         push_plain_name(lua, box->dump, &symbol);
+        bool decorated = strcmp(lua_tostring(lua, -1), symbol.name) != 0;
         lua_setfield(lua, -2, "name");
+        if (decorated)
+            bind_set_text(lua, "decorated", symbol.name);
         bind_set_integer(lua, "offset", symbol.offset);
         bind_set_text(lua, "source", hs_symbol_source_name(symbol.source));
         if (symbol.size)

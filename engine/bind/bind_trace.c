@@ -198,11 +198,12 @@ static void push_frames(lua_State *lua)
 }
 
 /* Pushes "module!name+0x12", or the bare address where no module is. */
-static void push_frame_text(lua_State *lua, const struct hs_dump *dump, hs_va va, enum hs_symbol_style style)
+static void push_frame_text(lua_State *lua, const struct hs_dump *dump, hs_va va, enum hs_symbol_style style,
+                            enum hs_name_form form)
 {
     struct hs_symbol symbol;
     if (hs_dump_symbol(dump, va, &symbol) == HS_OK) {
-        bind_push_symbol(lua, dump, &symbol, style);
+        bind_push_symbol(lua, dump, &symbol, style, form);
         return;
     }
     char text[24];
@@ -218,15 +219,16 @@ static enum hs_symbol_style style_argument(lua_State *lua, int arg)
     return luaL_checkoption(lua, arg, NULL, names) == 0 ? HS_SYMBOL_HONEST : HS_SYMBOL_WINDBG;
 }
 
-/* trace:symbols([style]) -> array of texts, one a frame */
+/* trace:symbols([style[, form]]) -> array of texts, one a frame */
 static int trace_symbols(lua_State *lua)
 {
     const struct bind_trace *box = trace_get(lua, 1);
     enum hs_symbol_style style = style_argument(lua, 2);
+    enum hs_name_form form = bind_name_form_argument(lua, 3);
     unsigned depth = depth_of(&box->trace);
     lua_createtable(lua, (int)depth, 0);
     for (unsigned i = 0; i < depth; i++) {
-        push_frame_text(lua, box->owner->dump, box->trace.frames[i], style);
+        push_frame_text(lua, box->owner->dump, box->trace.frames[i], style, form);
         lua_rawseti(lua, -2, (lua_Integer)i + 1);
     }
     return 1;
@@ -248,7 +250,7 @@ static int trace_caller(lua_State *lua)
              (symbol.near_name && bind_callers_has_allocator(lua, lists_idx, symbol.name))))
             continue;
         lua_pushinteger(lua, (lua_Integer)box->trace.frames[i]);
-        push_frame_text(lua, dump, box->trace.frames[i], bind_symbol_style(lua));
+        push_frame_text(lua, dump, box->trace.frames[i], bind_symbol_style(lua), bind_name_form(lua));
         lua_pushinteger(lua, (lua_Integer)i + 1);
         return 3;
     }

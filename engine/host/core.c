@@ -232,6 +232,24 @@ static int core_set_symbol_path(lua_State *lua)
     return 0;
 }
 
+/* core.set_name_form("short" | "full" | "raw") */
+static int core_set_name_form(lua_State *lua)
+{
+    static const char *const names[] = {"short", "full", "raw", NULL};
+    static const enum hs_name_form forms[] = {HS_NAME_SHORT, HS_NAME_FULL, HS_NAME_RAW};
+    hs_bind_set_name_form(lua, forms[luaL_checkoption(lua, 1, NULL, names)]);
+    return 0;
+}
+
+/* core.set_undecorate(function): see HS_BIND_UNDECORATE */
+static int core_set_undecorate(lua_State *lua)
+{
+    luaL_checktype(lua, 1, LUA_TFUNCTION);
+    lua_settop(lua, 1);
+    lua_setfield(lua, LUA_REGISTRYINDEX, HS_BIND_UNDECORATE);
+    return 0;
+}
+
 static int core_set_text_to_stderr(lua_State *lua)
 {
     host_of(lua)->text_to_stderr = lua_toboolean(lua, 1);
@@ -331,6 +349,8 @@ void host_core_push(lua_State *lua)
         {"set_text_to_stderr", core_set_text_to_stderr},
         {"set_callers", core_set_callers},
         {"set_filter", core_set_filter},
+        {"set_undecorate", core_set_undecorate},
+        {"set_name_form", core_set_name_form},
         {"set_label_source", core_set_label_source},
         {"set_ends", core_set_ends},
         {"incomplete", core_incomplete},

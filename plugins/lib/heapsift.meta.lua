@@ -62,6 +62,23 @@ function heapsift.fail(code, text) end
 ---@param ... string|number
 function heapsift.write(...) end
 
+---A decorated C++ name of MSVC (or clang for its targets) as people write it. Short is what the debugger shows: the qualified
+---name with its template arguments. What is no decorated name, or cannot be decoded, comes back as it is.
+---    heapsift.undecorate "?ResolveEndpointIfNecessary@DCE_BINDING@@QAEJXZ"
+---        --> DCE_BINDING::ResolveEndpointIfNecessary
+---    heapsift.undecorate("?ResolveEndpointIfNecessary@DCE_BINDING@@QAEJXZ", "full")
+---        --> public: long __thiscall DCE_BINDING::ResolveEndpointIfNecessary(void)
+---    heapsift.undecorate "??_7?$CComObject@VCFoo@@@ATL@@6B@"
+---        --> ATL::CComObject<CFoo>::`vftable'
+---    heapsift.undecorate ".?AVCFoo@@"
+---        --> CFoo
+---    heapsift.undecorate "HeapAlloc"
+---        --> HeapAlloc
+---@param name string
+---@param form? "short"|"full" default short
+---@return string text
+function heapsift.undecorate(name, form) end
+
 ---Runs every recogniser on a dump, once: from then on blocks have types. A plugin that fails becomes a note, here and at
 ---the end of the output; the others run.
 ---@param dump dump
@@ -260,13 +277,15 @@ function dump:regions() end
 
 ---What an address is called: "rpcrt4!I_RpcGetBuffer+0xf". Honest style names a function only inside a symbol of a PDB or
 ---within 0x1000 bytes of an export, else "EMSMDB32+0x1c7ca [HrEmsuiInit+0x96fd]"; windbg style always names the nearest.
+---C++ names are undecorated: in short as the debugger shows them, in full, or raw as they stand in the image or PDB.
 ---@param va integer
 ---@param style? "honest"|"windbg" default honest, windbg with --windbg-names
+---@param form? "short"|"full"|"raw" default short, or what --undname says; see heapsift.undecorate
 ---@return string? text nil if no module holds va
-function dump:symbol(va, style) end
+function dump:symbol(va, style, form) end
 
 ---@param va integer
----@return { module: string, name: string?, offset: integer?, rva: integer, near: boolean, source: "pdb"|"exports"|nil, size: integer? }? parts nil if no module holds va; near: the name may be believed: inside a PDB's symbol, or not far past an export; size: bytes, of functions in a PDB
+---@return { module: string, name: string?, decorated: string?, offset: integer?, rva: integer, near: boolean, source: "pdb"|"exports"|nil, size: integer? }? parts nil if no module holds va; decorated: the name as it stands in the image or PDB, where name is undecorated; near: the name may be believed: inside a PDB's symbol, or not far past an export; size: bytes, of functions in a PDB
 function dump:symbol_parts(va) end
 
 ---@param text string "ntdll!RtlAllocateHeap", "MSO!Ordinal577", "ntdll", each with "+0x12" behind it if need be
@@ -529,8 +548,9 @@ function traces:candidates(stored) end
 local trace = {}
 
 ---@param style? "honest"|"windbg" see dump:symbol
+---@param form? "short"|"full"|"raw" see dump:symbol
 ---@return string[] texts one a frame; the bare address where no module is
-function trace:symbols(style) end
+function trace:symbols(style, form) end
 
 ---The first frame that is neither an allocator's nor a system module's (plugins/lib/callers.lua lists them).
 ---@return integer? va nil if there is none

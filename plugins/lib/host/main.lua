@@ -165,6 +165,7 @@ local function main()
     symbols[#symbols + 1] = os.getenv "_NT_SYMBOL_PATH"
     core.set_symbol_path(table.concat(symbols, ";"))
     core.set_windbg_names(common.windbg_names or false)
+    core.set_name_form(common.undname or "short")
     return dispatch(common, rest)
 end
 

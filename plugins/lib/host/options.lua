@@ -14,6 +14,7 @@ local COMMON <const> = {
     { name = "symbols", value = "PATH", many = true,
         doc = "look for PDBs there, before _NT_SYMBOL_PATH: \"DIR;srv*DIR\", local only" },
     { name = "windbg-names", doc = "spell symbols as WinDbg does, even far past an export" },
+    { name = "undname", value = "FORM", doc = "C++ names: short (default), full with arguments, or raw" },
     { name = "fail-on", value = "LEVEL", doc = "exit with 1 if a finding is certain, likely, hint (or 0..1)" },
     { name = "memory-limit", value = "SIZE", doc = "memory that the script's Lua may use (default 2G)" },
     { name = "plugins", value = "DIR", many = true, doc = "look for modules and plugins here too" },
@@ -21,6 +22,7 @@ local COMMON <const> = {
     { name = "traceback", doc = "if the script has a bug, say how it came there" },
 }
 
+local FORMS <const> = { short = true, full = true, raw = true }
 local LEVELS <const> = { certain = 0.99, likely = 0.8, hint = 0.0 }
 
 local function common_of(word)
@@ -36,6 +38,10 @@ local function common_value(given, each, value)
         if not size then ends.fail("usage", ("option '--%s': %s, got '%s'"):format(each.name, expected, value)) end
         if size < 1 << 20 then ends.fail("usage", "option '--memory-limit': at least 1M expected") end
         value = size
+    elseif each.name == "undname" then
+        if not FORMS[value] then
+            ends.fail("usage", ("option '--undname': short, full or raw expected, got '%s'"):format(value))
+        end
     elseif each.name == "fail-on" then
         local level = LEVELS[value] or tonumber(value)
         if not level or level < 0 or level > 1 then

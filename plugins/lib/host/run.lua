@@ -90,6 +90,14 @@ function run.surface_of(context)
 
     surface.write = core.write
 
+    function surface.undecorate(name, form)
+        if type(name) ~= "string" then error("heapsift.undecorate: a name expected, got " .. type(name), 2) end
+        if form ~= nil and form ~= "short" and form ~= "full" then
+            error(("heapsift.undecorate: a form (short, full) expected, got '%s'"):format(tostring(form)), 2)
+        end
+        return require "undecorate".name(name, form)
+    end
+
     local function check_dump(name, dump)
         if not tostring(dump):find "^dump" or type(dump) ~= "userdata" then
             error(("heapsift.%s: a dump expected, got %s"):format(name, type(dump)), 3)
@@ -279,6 +287,7 @@ local function prepare_engine(data_dir)
         return sets
     end)
     core.set_filter(function(text, expression) return require "filter".try(text, expression) end)
+    core.set_undecorate(function(name, form) return require "undecorate".name(name, form) end)
 end
 
 -- Exit code of what `execute` or the like returned.

@@ -127,7 +127,7 @@ local function print_module(module)
         { "File version:", module.version or "not told" },
         { "PDB:", module.pdb and module.pdb .. " " .. (module.pdb_id or "") or "no RSDS record in the dump" },
         { "Exports:", text.count(#module:exports()) },
-        module.symbol_file and { "Symbol file:", module.symbol_file } or nil,
+        { "Symbol file:", module.symbol_file },
     }, "    ")
     print_sections(module)
     if args.exports then

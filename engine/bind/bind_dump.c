@@ -207,6 +207,8 @@ static const luaL_Reg dump_methods[] = {
     {"symbol", bind_dump_symbol},
     {"symbol_parts", bind_dump_symbol_parts},
     {"resolve", bind_dump_resolve},
+    {"pdb_type", bind_dump_pdb_type},
+    {"pdb_types", bind_dump_pdb_types},
     {"heaps", bind_dump_heaps},
     {"heap", bind_dump_heap},
     {"block", bind_dump_block},

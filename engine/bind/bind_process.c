@@ -139,6 +139,7 @@ static const struct bind_field module_fields[] = {
 static const luaL_Reg module_methods[] = {
     {"sections", module_sections},
     {"exports", module_exports},
+    {"find_symbols", bind_module_find_symbols},
     {NULL, NULL},
 };
 

@@ -97,6 +97,87 @@ struct hs_pdb_cursor {
 };
 bool hs_pdb_next(struct hs_pdb *pdb, struct hs_pdb_cursor *cursor, struct hs_pdb_symbol *symbol_ret);
 
+/* ---- types of a PDB (types.c) ---- */
+
+enum hs_type_kind {
+    HS_TYPE_UNKNOWN, /* a record that describes no data, or one of a kind that is not read */
+    HS_TYPE_BASE,
+    HS_TYPE_POINTER,
+    HS_TYPE_ARRAY,
+    HS_TYPE_STRUCT,
+    HS_TYPE_UNION,
+    HS_TYPE_ENUM,
+    HS_TYPE_FUNCTION,
+    HS_TYPE_BIT_FIELD, /* members tell it of themselves: only met by number */
+    HS_TYPE_VTABLE     /* what a vtable pointer points to */
+};
+
+enum hs_type_encoding {
+    HS_ENCODING_VOID,
+    HS_ENCODING_SIGNED,
+    HS_ENCODING_UNSIGNED,
+    HS_ENCODING_FLOAT,
+    HS_ENCODING_BOOL,
+    HS_ENCODING_CHARACTER
+};
+
+/* A type. Others are named by their numbers: ask hs_pdb_type. */
+struct hs_type {
+    uint32_t id; /* its number: of the definition, where a forward reference was asked for */
+    enum hs_type_kind kind;
+    const char *name;               /* "" if it has none; fit to be shown; valid while the PDB is open */
+    uint64_t size;                  /* bytes; 0 for functions and for what is only declared */
+    enum hs_type_encoding encoding; /* of a base type */
+    uint32_t target;  /* pointer: to what; array: of what; enum: stored as; function: returns; bit field: of what */
+    uint64_t count;   /* array: elements; 0 where the size of one is not known */
+    uint32_t members; /* struct, union, enum: for hs_pdb_next_member; 0: none */
+    uint8_t bit_position, bit_width;
+    bool is_class, is_reference, is_const, is_volatile;
+    bool is_forward; /* only declared: the PDB has no definition */
+};
+
+/* The type of that number; const and volatile are looked through and told in flags, forward references are resolved to
+ * their definition. False if there is none. Any thread. */
+bool hs_pdb_type(struct hs_pdb *pdb, uint32_t id, struct hs_type *type_ret);
+/* The definition of that name: "_HEAP", "geo::Box<int,4>"; of several the first. */
+bool hs_pdb_type_named(struct hs_pdb *pdb, const char *name, struct hs_type *type_ret);
+/* Steps through all definitions of structs, unions and enums. Starts from zeros. False past the last. */
+struct hs_type_cursor {
+    uint32_t id;
+    uint64_t off;
+};
+bool hs_pdb_next_type(struct hs_pdb *pdb, struct hs_type_cursor *cursor, struct hs_type *type_ret);
+
+enum hs_member_kind {
+    HS_MEMBER_FIELD,
+    HS_MEMBER_BASE,         /* a base class lies there; no name */
+    HS_MEMBER_VIRTUAL_BASE, /* offset: of the pointer to the table that leads to it */
+    HS_MEMBER_VTABLE,       /* the class has a vtable pointer of its own, at its start */
+    HS_MEMBER_STATIC,
+    HS_MEMBER_ENUMERATOR,
+    HS_MEMBER_TYPE, /* a type declared inside */
+    HS_MEMBER_METHOD
+};
+
+struct hs_member {
+    enum hs_member_kind kind;
+    const char *name;
+    uint32_t type;                   /* number; of a bit field: what it is stored in */
+    uint64_t offset;                 /* bytes from the start */
+    int64_t value;                   /* of an enumerator */
+    uint8_t bit_position, bit_width; /* width 0: no bit field */
+};
+
+/* Steps through the members of a struct, union or enum in the order of their declaration. Starts from zeros. False past
+ * the last, or where the list is damaged. */
+struct hs_member_cursor {
+    uint32_t list;
+    size_t off;
+    unsigned continued;
+};
+bool hs_pdb_next_member(struct hs_pdb *pdb, const struct hs_type *type, struct hs_member_cursor *cursor,
+                        struct hs_member *member_ret);
+
 /* symbols.c: what x86 linkers put around a name in C is taken off: "_name", "name@8", "_name@8", "@fast@8"; on x64 only
  * "name@@16" has something. C++ names ("?...") stay whole. Returns the length of *plain_ret, a part of `name`. */
 size_t hs_symbol_plain(const char *name, size_t size, bool is_x86, const char **plain_ret);

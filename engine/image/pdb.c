@@ -160,6 +160,7 @@ void hs_pdb_close(struct hs_pdb *pdb)
             free(procedures);
         }
     }
+    hs_types_destroy(atomic_load(&pdb->types));
     hs_msf_unload(&pdb->records);
     hs_msf_unload(&pdb->to_source.bytes);
     hs_msf_unload(&pdb->from_source.bytes);

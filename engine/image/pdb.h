@@ -76,7 +76,8 @@ struct hs_pdb {
     struct hs_pdb_omap to_source, from_source;
     uint32_t *live; /* offsets of the records that the hash tables of globals, then of publics, name; ascending */
     size_t live_globals, live_count;
-    struct hs_map names;   /* hash of a plain name -> offset of its record + 1 */
+    struct hs_map names;            /* hash of a plain name -> offset of its record + 1 */
+    struct hs_types *_Atomic types; /* types.c; NULL until asked for */
     struct hs_map escaped; /* name in the file -> escaped copy, for the few that are not plain ASCII; under `lock` */
 };
 
@@ -85,6 +86,9 @@ HS_MUST_CHECK enum hs_status hs_pdb_read_modules(struct hs_pdb *pdb);
 HS_MUST_CHECK enum hs_status hs_pdb_read_contributions(struct hs_pdb *pdb);
 /* The rva of section:offset in the compiler's layout; false if there is no such section. */
 bool hs_pdb_rva(const struct hs_pdb *pdb, uint16_t section, uint32_t off, uint32_t *rva_ret);
+
+/* types.c */
+void hs_types_destroy(struct hs_types *types);
 
 /* A name in the file, made fit to be shown: as it is if it is plain ASCII and ends before `end`, otherwise an escaped
  * copy that lives as long as the PDB. NULL when out of memory. */

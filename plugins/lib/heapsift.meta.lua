@@ -294,6 +294,20 @@ function dump:symbol_parts(va) end
 ---@return string? code "not-found"
 function dump:resolve(text) end
 
+---A type of a module's PDB, as plain data; heapsift.types reads memory with them. Members in the order of their
+---declaration; `type` and `target` are numbers to ask with again. Forward references are resolved to their definition.
+---Members of kind field, base and virtual_base have an offset; bit fields a bit_position and bit_width too.
+---@param module module|string|integer the module, its name, or an address in it
+---@param name_or_id string|integer "_HEAP"; or a number that another type told
+---@return { id: integer, kind: "base"|"pointer"|"array"|"struct"|"union"|"enum"|"function"|"bitfield"|"vtable"|"unknown", name: string, size: integer, encoding: string?, target: integer?, count: integer?, is_class: boolean?, is_reference: boolean?, is_const: boolean?, is_volatile: boolean?, is_forward: boolean?, members: { kind: "field"|"base"|"virtual_base"|"vtable"|"static"|"enumerator"|"type"|"method", name: string, type: integer?, offset: integer?, bit_position: integer?, bit_width: integer?, value: integer? }[]? }? type nil if the module has no PDB or the PDB no such type; encoding (of base types): "void", "signed", "unsigned", "float", "bool", "character"; target: what a pointer points to, an array is made of, an enum is stored as, a function returns; is_forward: only declared
+function dump:pdb_type(module, name_or_id) end
+
+---Structs, unions and enums of a module's PDB.
+---@param module module|string|integer
+---@param pattern string * and ? stand for any characters and for one; case does not matter
+---@return { id: integer, name: string, kind: string, size: integer }[] types empty without a PDB
+function dump:pdb_types(module, pattern) end
+
 ---Heaps in the order of the PEB's list. The same heap is always the same object.
 ---@return heap[]|fun():heap
 function dump:heaps() end
@@ -346,6 +360,11 @@ function module:sections() end
 ---In ordinal order. `name` is absent for a nameless export, `address` for a forwarder.
 ---@return { name: string?, ordinal: integer, address: integer?, forwarder: string? }[]
 function module:exports() end
+
+---Symbols by name, from exports and PDB: exports first, then publics and data by address, then functions.
+---@param pattern string * and ? stand for any characters and for one; case does not matter
+---@return { name: string, decorated: string?, address: integer, size: integer?, source: "exports"|"pdb", public: boolean }[] symbols decorated: the linker's name where it is another; public: from the PDB's list of publics, a function or datum may follow under its own name
+function module:find_symbols(pattern) end
 
 ---@class thread
 ---@field id integer

@@ -2,6 +2,7 @@
  * tests/bench/symbols.sh.
  *
  *   symbols list PDB          id, then every public, datum and function
+ *   symbols types PDB         every struct, union and enum with its members
  *   symbols first PDB RVA     name of one address; milliseconds from open to it; private bytes
  *   symbols lookup PDB COUNT  look-ups a second and core, over COUNT addresses spread over all functions */
 #include "image/image.h"
@@ -41,6 +42,35 @@ static int list(const char *path)
                : symbol.is_data ? "data"
                                 : "function",
                symbol.rva, symbol.size, symbol.name);
+    hs_pdb_close(pdb);
+    return 0;
+}
+
+static int types(const char *path)
+{
+    static const char *const kinds[] = {"unknown", "base", "pointer",  "array",    "struct",
+                                        "union",   "enum", "function", "bitfield", "vtable"};
+    static const char *const members[] = {"field",  "base",       "virtual_base", "vtable",
+                                          "static", "enumerator", "type",         "method"};
+    struct hs_type_cursor cursor = {0};
+    struct hs_type type, again;
+    struct hs_error err = {0};
+    struct hs_pdb *pdb;
+
+    if (hs_pdb_open(path, &pdb, &err) != HS_OK)
+        return fail(path, &err);
+    while (hs_pdb_next_type(pdb, &cursor, &type)) {
+        struct hs_member_cursor place = {0};
+        struct hs_member member;
+
+        printf("%" PRIx32 " %s %" PRIu64 " %s\n", type.id, kinds[type.kind], type.kind == HS_TYPE_ENUM ? 0 : type.size,
+               type.name);
+        if (!hs_pdb_type_named(pdb, type.name, &again)) /* by name too: the first of that name */
+            printf("  not found by name\n");
+        while (hs_pdb_next_member(pdb, &type, &place, &member))
+            printf("  %s %" PRIx32 " %" PRIu64 " %u %u %" PRId64 " %s\n", members[member.kind], member.type,
+                   member.offset, member.bit_position, member.bit_width, member.value, member.name);
+    }
     hs_pdb_close(pdb);
     return 0;
 }
@@ -119,10 +149,12 @@ int main(int count, char **words)
 {
     if (count == 3 && strcmp(words[1], "list") == 0)
         return list(words[2]);
+    if (count == 3 && strcmp(words[1], "types") == 0)
+        return types(words[2]);
     if (count == 4 && strcmp(words[1], "first") == 0)
         return first(words[2], words[3]);
     if (count == 4 && strcmp(words[1], "lookup") == 0)
         return lookup(words[2], words[3]);
-    fprintf(stderr, "usage: symbols list PDB | first PDB RVA | lookup PDB COUNT\n");
+    fprintf(stderr, "usage: symbols list PDB | types PDB | first PDB RVA | lookup PDB COUNT\n");
     return 2;
 }

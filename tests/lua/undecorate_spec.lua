@@ -258,6 +258,13 @@ describe("the program", function()
         assert.same(wanted, program.lines((run(table.concat(calls, "\n")))))
     end)
 
+    it("shows names as docs/symbols.md says", function()
+        local page = program.read_file(program.root .. "/docs/symbols.md")
+        local raw = page:match "| `raw` | `rpcrt4!(%?.-)%+0x14a`"
+        assert.equal(page:match "| `short` %(default%) | `rpcrt4!(.-)%+0x14a`", undecorate(raw))
+        assert.equal(page:match "| `full` | `rpcrt4!(.-)%+0x14a`", undecorate(raw, "full"))
+    end)
+
     it("tells what heapsift.undecorate takes", function()
         local lines = program.lines((run [[
             print(pcall(heapsift.undecorate))

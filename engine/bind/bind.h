@@ -22,6 +22,9 @@
 /* Registry field: text that is the source of labels whose caller names none; nil: "". */
 #define HS_BIND_LABEL_SOURCE "heapsift.label_source"
 
+/* Registry key of a table { eval = function(dump, text) } of functions that do the work of methods of the dump. */
+#define HS_BIND_ANSWERS "heapsift.answers"
+
 /* Registry key of a table for tests and documentation: class name -> table whose keys are its fields and methods. */
 #define HS_BIND_SURFACE "heapsift.surface"
 

@@ -209,6 +209,8 @@ static const luaL_Reg dump_methods[] = {
     {"resolve", bind_dump_resolve},
     {"pdb_type", bind_dump_pdb_type},
     {"pdb_types", bind_dump_pdb_types},
+
+    {"eval", bind_dump_eval},
     {"heaps", bind_dump_heaps},
     {"heap", bind_dump_heap},
     {"block", bind_dump_block},

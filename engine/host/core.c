@@ -274,6 +274,15 @@ static int core_set_filter(lua_State *lua)
     return 0;
 }
 
+/* core.set_answers(table): see HS_BIND_ANSWERS */
+static int core_set_answers(lua_State *lua)
+{
+    luaL_checktype(lua, 1, LUA_TTABLE);
+    lua_settop(lua, 1);
+    lua_setfield(lua, LUA_REGISTRYINDEX, HS_BIND_ANSWERS);
+    return 0;
+}
+
 /* core.set_label_source(text or nil): see HS_BIND_LABEL_SOURCE */
 static int core_set_label_source(lua_State *lua)
 {
@@ -351,6 +360,8 @@ void host_core_push(lua_State *lua)
         {"set_filter", core_set_filter},
         {"set_undecorate", core_set_undecorate},
         {"set_name_form", core_set_name_form},
+
+        {"set_answers", core_set_answers},
         {"set_label_source", core_set_label_source},
         {"set_ends", core_set_ends},
         {"incomplete", core_incomplete},

@@ -6,7 +6,7 @@
 --   * sizes are bytes, addresses are integers (never text), times are seconds since 1970 UTC;
 --   * fields are facts: reading one cannot fail, but an unknown name raises and names the nearest one;
 --   * methods may fail: they return nil, a message and a code ("not-found", "unmapped", "outside", "io", "format",
---     "unsupported", "memory"); a wrong argument raises;
+--     "unsupported", "memory", "syntax"); a wrong argument raises;
 --   * blocks, traces and the like keep their dump alive; once it is closed, every access raises;
 --   * a sequence has #s, s[i] from 1 (nil past the end), and `for x in s do`;
 --   * out of memory and Ctrl-C raise.
@@ -307,6 +307,14 @@ function dump:pdb_type(module, name_or_id) end
 ---@param pattern string * and ? stand for any characters and for one; case does not matter
 ---@return { id: integer, name: string, kind: string, size: integer }[] types empty without a PDB
 function dump:pdb_types(module, pattern) end
+---The value of a debugger's expression (MASM syntax): "poi(ntdll!RtlpStackTraceDataBase)+64". Numbers are hex, 0n decimal,
+---never sign-extended; a bare word is a number, else a symbol, else a register of the current thread. docs/shell.md has
+---the whole language.
+---@param text string
+---@return integer? value 64 bits, wrapping
+---@return string? message with the position and what was expected there
+---@return string? code "syntax", "not-found", "unmapped"
+function dump:eval(text) end
 
 ---Heaps in the order of the PEB's list. The same heap is always the same object.
 ---@return heap[]|fun():heap

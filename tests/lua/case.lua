@@ -103,6 +103,11 @@ local function declare(busted, scale)
         program.remove(folder)
     end)
 
+    it("every expression of the case has the case's value", function()
+        local got = program.output { "run", program.root .. "/tests/lua/scripts/case_expressions.lua", dump }
+        assert.equal("", got)
+    end)
+
     it("memory prints the dump of the block dword for dword", function()
         assert.same(case "memory", run("memory", dump, "0372e598", "0372e598+f8+14"))
     end)

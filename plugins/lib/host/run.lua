@@ -288,6 +288,14 @@ local function prepare_engine(data_dir)
     end)
     core.set_filter(function(text, expression) return require "filter".try(text, expression) end)
     core.set_undecorate(function(name, form) return require "undecorate".name(name, form) end)
+    core.set_answers {
+        eval = function(dump, text)
+            local expression = require "expression"
+            local value, message, code = expression.try(text, expression.world(dump))
+            if value then return value end
+            return nil, "expression: " .. message, code
+        end,
+    }
 end
 
 -- Exit code of what `execute` or the like returned.

@@ -8,7 +8,7 @@ unused_secondaries = false
 
 local inside = {
     std = "lua54",
-    read_globals = { "heapsift", "dump", "args", "report", "lpeg" },
+    read_globals = { "heapsift", "dump", "args", "report", "results", "lpeg" },
     not_globals = { "io", "os", "dofile", "loadfile", "debug", "package", "collectgarbage" },
 }
 files["scripts"] = inside

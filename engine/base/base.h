@@ -108,6 +108,7 @@ struct hs_text {
 void hs_text_init(struct hs_text *text);
 void hs_text_deinit(struct hs_text *text);
 void hs_text_add(struct hs_text *text, const char *format, ...) HS_PRINTF(2, 3);
+void hs_text_add_bytes(struct hs_text *text, const void *bytes, size_t size);
 /* Bytes that should be UTF-8, made fit for a terminal: control characters, direction marks, line separators and bytes
  * that are no UTF-8 become \xNN; with `keep_lines` tab and newline stay. */
 void hs_text_add_escaped(struct hs_text *text, const void *bytes, size_t size, bool keep_lines);

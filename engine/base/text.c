@@ -42,7 +42,7 @@ static bool reserve(struct hs_text *text, size_t more)
     return true;
 }
 
-static void add_bytes(struct hs_text *text, const void *bytes, size_t size)
+void hs_text_add_bytes(struct hs_text *text, const void *bytes, size_t size)
 {
     if (!reserve(text, size))
         return;
@@ -123,12 +123,12 @@ void hs_text_add_escaped(struct hs_text *text, const void *bytes, size_t size, b
             i += length;
             continue;
         }
-        add_bytes(text, b + plain, i - plain);
+        hs_text_add_bytes(text, b + plain, i - plain);
         plain = i + (length ? length : 1);
         for (; i < plain; i++)
             hs_text_add(text, "\\x%02x", (unsigned)b[i]);
     }
-    add_bytes(text, b + plain, size - plain);
+    hs_text_add_bytes(text, b + plain, size - plain);
 }
 
 static size_t utf8_put(char *bytes, uint32_t point)
@@ -175,7 +175,7 @@ static void add_utf16(struct hs_text *text, const uint8_t *bytes, size_t unit_co
         if (escape)
             hs_text_add_escaped(text, utf8, utf8_put(utf8, point), false);
         else
-            add_bytes(text, utf8, utf8_put(utf8, point));
+            hs_text_add_bytes(text, utf8, utf8_put(utf8, point));
     }
 }
 

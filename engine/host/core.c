@@ -349,6 +349,7 @@ void host_core_push(lua_State *lua)
         {"kind", core_kind},
         {"same_file", core_same_file},
         {"output", host_output},
+        {"results", host_results},
         {"set_memory_limit", core_set_memory_limit},
         {"memory_reached", core_memory_reached},
         {"set_input", core_set_input},
@@ -370,5 +371,8 @@ void host_core_push(lua_State *lua)
         {NULL, NULL},
     };
     host_output_create(lua);
+    host_results_create(lua);
     luaL_newlib(lua, functions);
+    host_store_add(lua);
+    host_pool_add(lua);
 }

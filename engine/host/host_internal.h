@@ -32,6 +32,17 @@ _Noreturn void host_stop(lua_State *lua);
 /* core.c: pushes the table of functions for the host's Lua code. */
 void host_core_push(lua_State *lua);
 
+/* store.c, pool.c: more of that table, which is at the stack top. */
+void host_store_add(lua_State *lua);
+void host_pool_add(lua_State *lua);
+
+/* results.c: core.results(path) -> the results object of scripts, or nil, message, code */
+int host_results(lua_State *lua);
+void host_results_create(lua_State *lua);
+/* Pushes such an object over a store that somebody else closes, after the last question. */
+struct hs_store;
+void host_results_push(lua_State *lua, struct hs_store *store);
+
 /* output.c: core.output(path) -> file, or nil, message */
 int host_output(lua_State *lua);
 void host_output_create(lua_State *lua);
@@ -47,6 +58,9 @@ _Noreturn void host_signals_end(void);
 /* Names the input in messages of signal handlers and progress lines, escaped. */
 void host_signals_input(const char *input);
 void host_signals_progress(bool on);
+/* While held, a signal is only noted (host_signals_caught), and the program ends in its own time; a second one ends it. */
+void host_signals_hold(bool on);
+bool host_signals_held(void);
 /* Somebody who watches long work, for hs_bind_set_watch. */
 const struct hs_bind_watch *host_signals_watch(void);
 

@@ -25,6 +25,7 @@ static struct {
     struct timespec started;
     bool shown;
     bool progress;
+    atomic_bool held; /* the main thread sees to the end itself */
     atomic_int caught;
     atomic_bool said; /* that the program was interrupted */
     char input[INPUT_MAX];
@@ -141,7 +142,7 @@ static void *watch_main(void *context)
         int number = sigtimedwait(set, NULL, &tick);
         if (number > 0) {
             signal_caught(number);
-        } else if (caught) {
+        } else if (caught && !atomic_load(&watch.held)) {
             host_signals_end();
         }
         pthread_mutex_lock(&watch.lock);
@@ -195,6 +196,16 @@ void host_signals_input(const char *input)
     snprintf(watch.bus_line, sizeof watch.bus_line,
              "heapsift: %s: the file became shorter while it was read, or its medium failed\n", watch.input);
     pthread_mutex_unlock(&watch.lock);
+}
+
+void host_signals_hold(bool on)
+{
+    atomic_store(&watch.held, on);
+}
+
+bool host_signals_held(void)
+{
+    return atomic_load(&watch.held);
 }
 
 void host_signals_progress(bool on)

@@ -64,7 +64,7 @@ static void hook(lua_State *lua, lua_Debug *record)
     struct host *host = host_of(lua);
     if (host->gc_stress)
         lua_gc(lua, LUA_GCCOLLECT);
-    if (host->stopping || !host_signals_caught())
+    if (host->stopping || !host_signals_caught() || host_signals_held())
         return;
     lua_sethook(lua, hook, LUA_MASKCOUNT, 1); /* a script that catches it meets it again at once */
     host_stop(lua);

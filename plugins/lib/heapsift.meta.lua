@@ -111,6 +111,13 @@ function heapsift.attribution(dump) end
 ---        come first, stop when what follows is small. Blocks that are not busy or store no index are in no group.
 ---@class heapsift.attributed
 
+---Opens what `heapsift batch` wrote, for questions. Tables and views: docs/store.md.
+---@param path string
+---@return results? results nil on failure
+---@return string? message
+---@return string? code "io", "format", "unsupported", "memory"
+function heapsift.results(path) end
+
 ---What the file of a plugin returns: see docs/recognisers.md.
 ---@class heapsift.plugin
 ---@field name string letters, digits and _
@@ -712,3 +719,31 @@ args = {}
 ---The dump of the command line, with input "dump".
 ---@type dump
 dump = nil
+
+---Results of a batch: one SELECT a question, values only as parameters (? or :name), never inside the text of the
+---statement: a text in quotes raises, as does anything that does not only read.
+---@class results
+local results = {}
+
+---    for row in results:rows("SELECT path, bytes FROM finding_list WHERE process = ?", name) do print(row.path) end
+---@param sql string
+---@param ... string|number|boolean|nil|table values in order; or one table of them by name, for :name
+---@return fun(): table row value by column name; NULL is nil
+function results:rows(sql, ...) end
+
+---@param sql string
+---@param ... string|number|boolean|nil|table
+---@return string|number|nil value the first column of the first row
+function results:value(sql, ...) end
+
+---@param sql string
+---@param ... string|number|boolean|nil|table
+---@return string[] names of the columns, in order
+function results:columns(sql, ...) end
+
+---Closing twice is allowed.
+function results:close() end
+
+---The results of the command line, with input "results".
+---@type results
+results = nil

@@ -89,4 +89,11 @@ function json.encode(value)
     return dkjson.encode(prepare(value, 1, "document"), { indent = true })
 end
 
+-- The same on one line.
+function json.line(value)
+    return dkjson.encode(prepare(value, 1, "document"))
+end
+
+json.decode = dkjson.decode
+
 return json

@@ -6,6 +6,8 @@ local core, data_dir, line = ...
 package.preload["host.core"] = function() return core end
 package.path = data_dir .. "/plugins/lib/?.lua;" .. package.path
 
+local batch = require "host.batch"
+local batch_options = require "host.batch_options"
 local ends = require "host.ends"
 local options = require "host.options"
 local reference = require "host.reference"
@@ -15,11 +17,12 @@ local words = require "host.words"
 
 core.set_ends(function(code, text) ends.fail(code, text, false) end, ends.stop)
 
-local COMMANDS <const> = { "run", "list", "help", "version" }
+local COMMANDS <const> = { "run", "batch", "list", "help", "version" }
 
 local USAGE <const> = [[
 Usage: heapsift run NAME|FILE.lua INPUT [ARG...] [options]
        heapsift NAME INPUT [ARG...] [options]      the same for a bundled script
+       heapsift batch NAME|FILE.lua PATH... --out FILE.db [options]      over many dumps; see heapsift help batch
        heapsift list                               the bundled scripts, and all plugins
        heapsift help [NAME|FILE.lua]               what a script or plugin does and takes; or a name of the Lua surface,
                                                    such as dump:blocks, set, block; or filter
@@ -116,6 +119,33 @@ local function run_word(common, rest)
     return run.script(data_dir, common, scripts.find(data_dir, word), rest)
 end
 
+local function run_batch(common, rest)
+    if common.help then
+        core.write(batch.USAGE)
+        return 0
+    end
+    local given = batch_options.parse(rest)
+    local plugin = plugin_of(common, given.script, true)
+    return batch.run(data_dir, common, given, plugin or scripts.find(data_dir, given.script), plugin ~= nil)
+end
+
+-- The child of a batch that runs the script on one dump: OPEN THREADS SCRIPT INPUT WORD...
+local function run_worker(common, rest)
+    local open, threads, word = table.unpack(rest, 1, 3)
+    local script_line = table.move(rest, 4, #rest, 1, {})
+    local worker = { open = open, threads = math.tointeger(tonumber(threads)) }
+    local plugin = plugin_of(common, word, true)
+    if plugin then return run.heuristic(data_dir, common, plugin, script_line, worker) end
+    return run.script(data_dir, common, scripts.find(data_dir, word), script_line, worker)
+end
+
+-- The child of a batch that unpacks: ARCHIVE FOLDER SIZE
+local function run_unpacker(path, folder, size)
+    local ok, message, kind = core.unpack(path, folder, math.tointeger(tonumber(size)))
+    if not ok then ends.fail(kind == "format" and "input" or "failed", message, path) end
+    return 0
+end
+
 local function dispatch(common, rest)
     local word = rest[1]
     if not word then
@@ -130,6 +160,12 @@ local function dispatch(common, rest)
         return 0
     end
     if word:find "^%-" then ends.fail("usage", ("unknown option '%s'; see heapsift help"):format(word), false) end
+    if word == "batch" then return run_batch(common, table.move(rest, 2, #rest, 1, {})) end
+    if word == ":unpack" then return run_unpacker(table.unpack(rest, 2, 4)) end
+    if word == ":worker" then
+        common.json = true -- what is printed goes to stderr
+        return run_worker(common, table.move(rest, 2, #rest, 1, {}))
+    end
     if word == "run" then
         table.remove(rest, 1)
         if not rest[1] then
@@ -147,6 +183,10 @@ local function dispatch(common, rest)
     if word == "list" then return list(common) end
     if word == "help" then
         if rest[2] == ":surface" then return surface() end
+        if rest[2] == "batch" then
+            core.write(batch.USAGE)
+            return 0
+        end
         if rest[2] then return help_of(common, rest[2]) end
         core.write(USAGE)
         return 0

@@ -235,6 +235,19 @@ function report.document(self, schema, dump, notes)
     })
 end
 
+report.word_of = word_of
+
+-- What was reported, by kind: { result, figures, tables, findings }; `result` may be nil.
+function report.parts(self)
+    local state = states[self]
+    local parts = { result = state.result, findings = state.findings, figures = {}, tables = {} }
+    for _, item in ipairs(state.items) do
+        local list = item.figure and parts.figures or item.rows and parts.tables
+        if list then list[#list + 1] = item end
+    end
+    return parts
+end
+
 -- Whether a finding reaches this confidence.
 function report.reaches(self, level)
     for _, finding in ipairs(states[self].findings) do

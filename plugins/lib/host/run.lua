@@ -7,6 +7,7 @@ local ends = require "host.ends"
 local json = require "host.json"
 local options = require "host.options"
 local plugins = require "host.plugins"
+local record = require "host.record"
 local report = require "host.report"
 local sandbox = require "host.sandbox"
 local scripts = require "host.scripts"
@@ -15,10 +16,18 @@ local run = {}
 
 -- ---- what heapsift.script makes of the command line ----
 
-local function open_input(path)
-    local dump, text, code = engine.open(path)
+local function open_input(context, path)
+    local worker = context.worker
+    local dump, text, code = engine.open(worker and worker.open or path, worker and { threads = worker.threads })
     if not dump then ends.fail(code == "memory" and "failed" or "input", text) end
+    if worker then core.hand_over(record.facts(dump)) end
     return dump
+end
+
+local function open_results(path)
+    local results, text, code = core.results(path)
+    if not results then ends.fail(code == "memory" and "failed" or "input", text) end
+    return results
 end
 
 -- The input is known now: messages name it from here on.
@@ -40,8 +49,10 @@ local function declare(context, given)
     if given.input == "none" then return end
     set_input(context, args.input)
     if given.input == "dump" then
-        context.dump = open_input(args.input)
+        context.dump = open_input(context, args.input)
         context.globals.dump = context.dump
+    elseif given.input == "results" then
+        context.globals.results = open_results(args.input)
     end
 end
 
@@ -86,6 +97,11 @@ function run.surface_of(context)
         local file, why = core.output(path)
         if not file then ends.fail("failed", ("cannot write %s: %s"):format(path, why), false) end
         return file
+    end
+
+    function surface.results(path)
+        if type(path) ~= "string" then error("heapsift.results: a path expected, got " .. type(path), 2) end
+        return core.results(path)
     end
 
     surface.write = core.write
@@ -148,7 +164,7 @@ end
 local function mute(surface)
     local function leave() ends.declared(false) end
     surface.write = function() end
-    surface.open, surface.output, surface.fail = leave, leave, leave
+    surface.open, surface.output, surface.fail, surface.results = leave, leave, leave, leave
     surface.recognise, surface.heuristic, surface.attribution = leave, leave, leave
 end
 
@@ -170,7 +186,7 @@ function run.plugins(context)
     return context.loaded_plugins
 end
 
-local LATE <const> = { dump = true, args = true, report = true }
+local LATE <const> = { dump = true, args = true, report = true, results = true }
 
 local function environment(context)
     local surface = run.surface_of(context)
@@ -248,7 +264,10 @@ local function finish(context)
     local dump = is_open(context.dump) and context.dump or nil
     local notes = dump and dump:notes() or {}
     table.move(context.plugin_notes, 1, #context.plugin_notes, #notes + 1, notes)
-    if context.common.json then
+    if context.worker then
+        local schema = context.declaration and context.declaration.json
+        core.hand_over(record.document(reported, schema, dump, notes, context.dump and core.incomplete(context.dump)))
+    elseif context.common.json then
         local schema = context.declaration and context.declaration.json
         core.write_raw(report.document(reported or report.new(), schema, dump_object(dump), notes) .. "\n")
     else
@@ -306,9 +325,11 @@ local function conclude(context, e)
     error(e, 0)
 end
 
--- Runs a script on the words behind its name. Returns the exit code, or raises an end.
-function run.script(data_dir, common, script, line)
+-- Runs a script on the words behind its name. Returns the exit code, or raises an end. `worker`: in the child process
+-- of a batch, { open = path that is opened, threads = }: what is reported goes to the parent.
+function run.script(data_dir, common, script, line, worker)
     local context = new_context(data_dir, common, script, line)
+    context.worker = worker
     prepare_engine(data_dir)
     return conclude(context, execute(context))
 end
@@ -322,8 +343,9 @@ function run.all_plugins(data_dir, common)
 end
 
 -- Runs a heuristic plugin as if it were a script.
-function run.heuristic(data_dir, common, plugin, line)
+function run.heuristic(data_dir, common, plugin, line, worker)
     local context = new_context(data_dir, common, { name = plugin.name, shown = plugin.shown, dir = plugin.dir }, line)
+    context.worker = worker
     prepare_engine(data_dir)
     local surface = run.surface_of(context)
     local ok, e = xpcall(function()
@@ -336,6 +358,8 @@ function run.heuristic(data_dir, common, plugin, line)
     if not ok and type(e) == "string" then e = { bug = e } end
     return conclude(context, not ok and e or nil)
 end
+
+run.plugin_declaration = plugins.declaration
 
 -- The text of `help NAME` and `NAME --help`.
 function run.help(data_dir, common, script)

@@ -170,7 +170,7 @@ function sandbox.new(context, surface, late)
         __index = function(_, name)
             local value = late(name)
             if value ~= nil then return value end
-            local names = { "dump", "args", "report" }
+            local names = { "dump", "args", "report", "results" }
             for known in pairs(env) do names[#names + 1] = known end
             table.sort(names)
             error(("unknown global '%s'%s"):format(tostring(name), words.hint(tostring(name), names)), 2)

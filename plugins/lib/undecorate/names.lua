@@ -57,7 +57,7 @@ function argument:address(node)
     local texts, offsets = {}, node.offsets
     if node.symbol then
         texts[1] = self:symbol(node.symbol)
-        if not node.reference and node.symbol.leaf then self:remember_name(self.last_leaf) end
+        if not node.reference and node.symbol.own then self:remember_name(node.symbol.own) end
     end
     if #offsets == 0 then return self:join(node.reference and "" or "&", texts[1] or "") end
     for _, offset in ipairs(offsets) do texts[#texts + 1] = offset end
@@ -78,7 +78,7 @@ function argument:deduced(node)
 end
 
 -- The text of a template with its arguments. They have numbers of their own for what is referred back to. `leaves`
--- renders its name, and returns what goes before and after a name that is not known yet.
+-- renders its name; where that waits for what it is to be called by, a table comes back as `leaf` makes them.
 function Renderer:template(node, leaves)
     local names, types = self.names, self.types
     self.names, self.types = {}, {}
@@ -139,19 +139,20 @@ function Renderer:scoped(own, node)
     return qualify(self, own, scopes_of(self, node))
 end
 
--- The name of a symbol, as a function that is given the text of its result, and whether that is part of the name.
+-- The name of a symbol, as a function that is given the text of its result, and whether that is part of the name. What
+-- the symbol is called without its scope is kept as node.own.
 function Renderer:symbol_name(node)
     local own = leaf[node.leaf.kind](self, node.leaf)
     local scopes = scopes_of(self, node)
     if type(own) ~= "table" then
-        self.last_leaf = own
+        node.own = own
         return function() return qualify(self, own, scopes) end
     end
-    self.last_leaf = own.text
+    node.own = own.text
     if own.unknown == "class" then
         local class = scopes[1] or self.give_up()
-        self.last_leaf = self:join(own.text, class, own.args)
-        return function() return qualify(self, self:join(own.text, class, own.args), scopes) end
+        node.own = self:join(own.text, class, own.args)
+        return function() return qualify(self, node.own, scopes) end
     end
     return function(result)
         return qualify(self, self:join(own.text, own.args, " ", result or self.give_up()), scopes)

@@ -23,6 +23,7 @@ The same options and the same seed give the same bytes.]],
     no_ust = { type = "flag", doc = "without a trace database; look-aside lists in use" },
     arch = { type = "choice", choices = { "x86", "x64" }, default = "x86",
       doc = "x64: a small Windows Server 2003 process, layout partly unproven" },
+    images = { type = "path", doc = "folder of PE files to take for modules of their names, linked at their bases" },
   },
   examples = { "heapsift run sample outlook.dmp",
     "heapsift run sample outlook.dmp --scale 1 --truth outlook.json" },
@@ -42,9 +43,25 @@ end
 if args.tiny and args.scale then usage("--tiny and --scale exclude each other") end
 if args.no_ust and args.entries then usage("--no-ust has no trace database, so --entries has no meaning") end
 
-local plan, reason = sample.plan { arch = args.arch, scale = args.scale, entries = args.entries,
+local taken = 0
+local function image_file(name)
+  for _, spelled in ipairs { name, name:lower() } do
+    local bytes = heapsift.input(args.images .. "/" .. spelled)
+    if bytes then
+      taken = taken + 1
+      return bytes
+    end
+  end
+  return nil
+end
+
+local plan, reason, is_image = sample.plan { arch = args.arch, scale = args.scale, entries = args.entries,
   seed = args.seed,
-  tiny = args.tiny, ust = not args.no_ust }
+  tiny = args.tiny, ust = not args.no_ust, image_file = args.images and image_file }
+if is_image then heapsift.fail("failed", args.images .. ": " .. reason) end
+if args.images and taken == 0 then
+  heapsift.fail("missing", args.images .. ": no file there has the name of a module (ntdll.dll, rpcrt4.dll, ...)")
+end
 if not plan then usage(string.format("--scale %s: %s", args.scale, reason)) end
 
 local outputs = { dump = heapsift.output(args.input), truth = args.truth and heapsift.output(args.truth),

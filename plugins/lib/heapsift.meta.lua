@@ -129,6 +129,13 @@ function heapsift.results(path) end
 ---@field recognise? fun(dump: dump, set: set): table? recogniser: labels busy blocks; what it returns is for other plugins
 ---@field run? fun(dump: dump, options: table, report: report): table? heuristic: adds findings; what it returns is for the caller
 
+---The bytes of a file. Only a path that the user named (an argument or option of type "path"), or a file in a folder so
+---named, can be read: another one raises.
+---@param path string
+---@return string? bytes nil if it cannot be read
+---@return string? message
+function heapsift.input(path) end
+
 ---A file that the user named: args.input with input "output", or an argument or option of type "path". Anything else
 ---raises. What is written goes to a temporary file beside it, renamed by close; if the script fails before, nothing is
 ---left. Write errors end the script with exit code 5.

@@ -18,6 +18,7 @@ local RUNS <const> = {
     { "block-header", "block", "36f0010" }, { "block-past", "block", "0372e69c" },
     { "traces", "traces", "--top", "5" }, { "trace", "trace", "1" },
     { "modules" }, { "modules-one", "modules", "3rdpartydll", "--exports" },
+    { "symbols", "symbols", "ntdll!Rtl*Heap", "7c918f01", "100c8141" },
     { "memory", "memory", "0372e598", "0372e598+f8+14" },
     { "memory-bytes", "memory", "0372e598", "--as", "bytes", "--length", "24" },
     { "memory-qwords", "memory", "0372e598", "--as", "qwords", "--words", "3" },

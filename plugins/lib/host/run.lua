@@ -104,6 +104,21 @@ function run.surface_of(context)
         return core.results(path)
     end
 
+    function surface.input(path)
+        if type(path) ~= "string" then error("heapsift.input: a path expected, got " .. type(path), 2) end
+        local folder = path:match "^(.*)/[^/]+$"
+        local named = context.paths and (context.paths[path] or folder and context.paths[folder])
+        if not named and not context.common.allow_files then
+            error("heapsift.input: only a path that the user named, or a file in a folder so named, can be read: "
+                .. path, 2)
+        end
+        local file <close>, why = io.open(path, "rb")
+        if not file then return nil, why end
+        local bytes, wrong = file:read "a"
+        if not bytes then return nil, wrong end
+        return bytes
+    end
+
     surface.write = core.write
 
     function surface.undecorate(name, form)
@@ -164,7 +179,8 @@ end
 local function mute(surface)
     local function leave() ends.declared(false) end
     surface.write = function() end
-    surface.open, surface.output, surface.fail, surface.results = leave, leave, leave, leave
+    surface.open, surface.input, surface.output, surface.results = leave, leave, leave, leave
+    surface.fail = leave
     surface.recognise, surface.heuristic, surface.attribution = leave, leave, leave
 end
 

@@ -13,6 +13,7 @@ local layout = require "sample.layout"
 local leak = require "sample.leak"
 local minidump = require "sample.minidump"
 local modules = require "sample.modules"
+local portable = require "sample.portable"
 local process = require "sample.process"
 local Space = require "sample.space"
 local stacks = require "sample.stacks"
@@ -31,8 +32,9 @@ local LEAK_COOKIE = 0x65
 
 sample.LARGEST_ENTRIES = Traces.LARGEST
 
--- Plans the process. options: { arch, scale, entries, seed, tiny, ust }. Returns the plan, or nil and a
--- text when the scale does not fit.
+-- Plans the process. options: { arch, scale, entries, seed, tiny, ust, image_file }. image_file(name): the bytes of a
+-- PE file to take for the module of that file name, or nil. Returns the plan, or nil and a text when the scale or
+-- (third value true) an image does not fit.
 function sample.plan(options)
   math.randomseed(options.seed, 0x6865617073696674)
   local random, abi = math.random, abi_tables[options.arch]
@@ -44,7 +46,17 @@ function sample.plan(options)
   local space = plan.space
   plan.modules = options.arch == "x86" and modules.outlook() or modules.service()
   plan.by_name = modules.prepare(plan.modules, random)
-  for _, module in ipairs(plan.modules) do image.plan(abi, space, module, random) end
+  for _, module in ipairs(plan.modules) do
+    local file = options.image_file and options.image_file(module.export_name)
+    if file then
+      local holds_pointer = module == plan.by_name.ntdll
+      local data_at = holds_pointer and module.base + (module.data_rva or 0x1000 + module.text_size) or nil
+      local ok, wrong = portable.plan(abi, space, module, file, data_at)
+      if not ok then return nil, module.export_name .. " " .. wrong, true end
+    else
+      image.plan(abi, space, module, random)
+    end
+  end
   local composer = stacks.new(abi, plan.by_name, random)
   plan.composer = composer
   if options.ust then
@@ -162,7 +174,8 @@ local function facts(plan)
   for _, module in ipairs(plan.modules) do
     out.modules[#out.modules + 1] = { name = module.name, base = address_text(module.base),
       size = module.size,
-      exports = #module.exports, timestamp = module.timestamp, pdb = module.pdb, path = module.path }
+      exports = module.export_count or #module.exports, timestamp = module.timestamp,
+      pdb = module.pdb, path = module.path }
   end
   for _, thread in ipairs(plan.process.threads) do
     out.threads[#out.threads + 1] = { id = thread.id, teb = address_text(thread.teb),
@@ -200,7 +213,7 @@ function sample.write(plan, outputs)
     misc = { pid = case.process_id, created = case.time - 9300, user_time = 412, kernel_time = 97 },
     comment = case.comment, time = case.time }
   minidump.begin(outputs.dump, head, space)
-  for _, module in ipairs(plan.modules) do image.write(space, module) end
+  for _, module in ipairs(plan.modules) do (module.image and portable or image).write(space, module) end
   write_ntdll_data(plan)
   local truth = Truth.new(outputs.blocks)
   local content = Content.new(plan.abi, plan.traces, plan.random)

@@ -1,4 +1,5 @@
--- callers.lua: what trace:caller() passes over to find who asked for memory.
+-- callers.lua: what trace:caller() passes over to find who asked for memory. A user's own lib/callers.lua in a folder
+-- of plugins (--plugins DIR, HEAPSIFT_PLUGINS) adds to it: a framework that allocates for others belongs there.
 --
 -- `modules`: system modules by the debugger's name; a frame in one is never the caller. `allocators`: exported
 -- functions of other modules that only hand memory on. A wrong entry hides a caller, a missing one names the messenger:

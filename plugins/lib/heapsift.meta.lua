@@ -593,7 +593,8 @@ local trace = {}
 ---@return string[] texts one a frame; the bare address where no module is
 function trace:symbols(style, form) end
 
----The first frame that is neither an allocator's nor a system module's (plugins/lib/callers.lua lists them).
+---The first frame that is neither an allocator's nor a system module's (plugins/lib/callers.lua
+---lists them; lib/callers.lua in a folder of plugins adds to it).
 ---@return integer? va nil if there is none
 ---@return string? text
 ---@return integer? number of the frame, from 1

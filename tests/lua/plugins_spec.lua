@@ -151,6 +151,30 @@ for row in dump:blocks "state == busy and size == 0xf8":group "type" do print(ro
     end)
 end)
 
+describe("lib/callers.lua of a user", function()
+    local function callers(text)
+        os.execute(("mkdir -p '%s/plug/lib'"):format(folder))
+        write("plug/lib/callers.lua", text)
+        local out, code, err = run "print(dump:module('3rdpartydll').name, select(2, dump.traces[0x12]:caller()))"
+        os.remove(folder .. "/plug/lib/callers.lua")
+        return out, code, err
+    end
+
+    it("adds to what trace:caller() passes over", function()
+        assert.truthy(callers "return {}":find "3rdpartydll%+0xc8141")
+        assert.is_nil(callers 'return { modules = { "3RDPARTYDLL" } }':find "0xc8141")
+    end)
+
+    it("is checked", function()
+        local _, code, err = callers "return 5"
+        assert.same(5, code)
+        assert.truthy(err:find("plug/lib/callers.lua: it must return { modules = { ... }, allocators", 1, true), err)
+        _, code, err = callers "return {"
+        assert.same(5, code)
+        assert.truthy(err:find "^heapsift: plug/lib/callers.lua:1: ", err)
+    end)
+end)
+
 describe("a heuristic", function()
     setup(function()
         write("plug/big.lua", [[

@@ -309,18 +309,30 @@ local function complain_bug(context, bug)
     return 5
 end
 
--- Gives the engine's side the Lua it calls.
-local function prepare_engine(data_dir)
-    local callers = data_dir .. "/plugins/lib/callers.lua"
-    core.set_callers(function()
-        local chunk = sandbox.load_file(callers, "plugins/lib/callers.lua", {})
-        local lists = chunk and chunk() or {}
-        local sets = { allocators = {}, modules = {} }
-        for name, set in pairs(sets) do
-            for _, word in ipairs(lists[name] or {}) do set[name == "modules" and word:lower() or word] = true end
+-- The lists of lib/callers.lua in every folder of plugins, added up: what trace:caller() passes over.
+local function callers_of(data_dir, common)
+    local sets = { allocators = {}, modules = {} }
+    for _, dir in ipairs(scripts.plugin_dirs(data_dir, common.plugins)) do
+        local path = dir .. "/lib/callers.lua"
+        if core.kind(path) == "file" then
+            local chunk, message = sandbox.load_file(path, path, {})
+            local ok, lists = pcall(chunk or error, chunk == nil and message or nil)
+            if not ok then ends.fail("failed", tostring(lists), false) end
+            for name, set in pairs(sets) do
+                local list = type(lists) == "table" and lists[name]
+                if type(list) ~= "table" and (list ~= nil or type(lists) ~= "table") then
+                    ends.fail("failed", path .. ": it must return { modules = { ... }, allocators = { ... } }", false)
+                end
+                for _, word in ipairs(list or {}) do set[name == "modules" and word:lower() or word] = true end
+            end
         end
-        return sets
-    end)
+    end
+    return sets
+end
+
+-- Gives the engine's side the Lua it calls.
+local function prepare_engine(data_dir, common)
+    core.set_callers(function() return callers_of(data_dir, common) end)
     core.set_filter(function(text, expression) return require "filter".try(text, expression) end)
     core.set_undecorate(function(name, form) return require "undecorate".name(name, form) end)
     core.set_answers {
@@ -346,7 +358,7 @@ end
 function run.script(data_dir, common, script, line, worker)
     local context = new_context(data_dir, common, script, line)
     context.worker = worker
-    prepare_engine(data_dir)
+    prepare_engine(data_dir, common)
     return conclude(context, execute(context))
 end
 
@@ -354,7 +366,7 @@ end
 
 -- The plugins that `common` leads to, for lists.
 function run.all_plugins(data_dir, common)
-    prepare_engine(data_dir)
+    prepare_engine(data_dir, common)
     return run.plugins(new_context(data_dir, common, { shown = "heapsift", dir = "." }, {}))
 end
 
@@ -362,7 +374,7 @@ end
 function run.heuristic(data_dir, common, plugin, line, worker)
     local context = new_context(data_dir, common, { name = plugin.name, shown = plugin.shown, dir = plugin.dir }, line)
     context.worker = worker
-    prepare_engine(data_dir)
+    prepare_engine(data_dir, common)
     local surface = run.surface_of(context)
     local ok, e = xpcall(function()
         declare(context, plugins.declaration(plugin))

@@ -1,9 +1,9 @@
--- sites.lua: call sites and the blocks that attribution gives them. The only file here that asks attribution for sets.
+-- sites.lua: call sites and the blocks that attribution gives them: the only file here that adds its groups up.
 
 local sites = {}
 
 local GROUPS_MAX <const> = 20000
-local TRACES_MAX <const> = 40
+local KEYS_MAX <const> = 3000
 
 local function new_site(by, list, trace)
     local caller = trace and trace.readable and trace:caller()
@@ -59,21 +59,21 @@ end
 -- Call sites, most bytes first: { caller, outermost, blocks, bytes, confidence, traces = { { trace, blocks, bytes,
 -- confidence } } }; caller nil: the stack was not recorded.
 function sites.of(attribution)
-    if attribution.sites then return attribution:sites() end
     return from_groups(attribution)
 end
 
--- The blocks of a site, a set.
-function sites.set(dump, attribution, site)
-    if attribution.set then return attribution:set(site) end
-    local parts = {}
-    for i, one in ipairs(site.traces) do
-        if i > TRACES_MAX then break end
-        local sizes, first = {}, one.cells[1]
-        for n, cell in ipairs(one.cells) do sizes[n] = tostring(cell[3]) end
-        parts[i] = ("stored == %d and size in {%s}"):format(first[2], table.concat(sizes, ", "))
+-- The blocks of a site, a set: one pass, a block's stored index and size as one key.
+function sites.set(busy, site)
+    local stored, keys, seen = {}, {}, {}
+    for _, one in ipairs(site.traces) do
+        for _, cell in ipairs(one.cells) do
+            if #keys >= KEYS_MAX then break end
+            if not seen[cell[2]] then stored[#stored + 1], seen[cell[2]] = ("0x%x"):format(cell[2]), true end
+            keys[#keys + 1] = ("0x%x"):format(cell[3] << 16 | cell[2])
+        end
     end
-    return dump:blocks("state == busy and (" .. table.concat(parts, " or ") .. ")")
+    return busy:where(("stored in {%s} and size * 65536 + stored in {%s}"):format(table.concat(stored, ","),
+        table.concat(keys, ",")))
 end
 
 return sites

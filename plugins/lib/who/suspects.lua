@@ -59,11 +59,11 @@ local function bar_of(list, wanted)
     return weights[wanted] or 0
 end
 
-local function from_sites(dump, scene, attribution, wanted)
+local function from_sites(scene, attribution, wanted)
     local list, least = {}, TINY * scene.busy:bytes()
     for order, site in ipairs(sites.of(attribution)) do
         if order > 1 and site.bytes < math.max(least, bar_of(list, wanted)) then break end
-        local set = sites.set(dump, attribution, site) & scene.busy
+        local set = sites.set(scene.busy, site)
         if set:count() > 0 then
             list[#list + 1] = suspect_of(scene, set, { order = order, caller = site.caller,
                 outermost = site.outermost, traces = site.traces, trace = site.traces[1] and site.traces[1].trace,
@@ -108,7 +108,7 @@ function suspects.find(dump, options, wanted)
     local scene = { busy = options.heap and options.heap:blocks { state = "busy" } or busy }
     scene.lost, scene.seen = busy - busy:referenced(), lost_blocks.all_seen(dump)
     if options.rows then scene.lost = scene.lost | options.rows.lost end
-    local list = options.attribution and from_sites(dump, scene, options.attribution, wanted) or
+    local list = options.attribution and from_sites(scene, options.attribution, wanted) or
         from_kinds(scene, options.rows, wanted)
     return list, scene.busy:bytes()
 end

@@ -184,7 +184,7 @@ describe("who with less to go by", function()
         file:close()
         local out, code = program.run { "run", "who", dump, "--plugins", folder .. "/plug" }
         assert.equal(5, code)
-        assert.truthy(out:find "\n2%. Who     3rdpartydll%+0x%x+ through .*\nWhat to capture next\n")
+        assert.truthy(out:find "\n2%. Who     [^\n]*certain.*\nWhat to capture next\n")
         assert.truthy(out:find "note: [^\n]*/plug/query_rows.lua:2: no\n")
     end)
 end)

@@ -12,8 +12,9 @@ heapsift.script {
     summary = "the heaps with their sizes and flags, as !heap -s",
     description = [[
 Columns as !heap -s: Reserv, Commit, Virt (reserved up to the last committed page) and Free in KiB, List
-length (free blocks), UCR (uncommitted ranges), Virt blocks (allocated with VirtualAlloc), Lock cont.
-(contention count, hex; "bad": no lock), Fast heap (L: look-aside lists, LFH: low-fragmentation heap).]],
+length (free blocks of 1 KiB and more, on x64 2 KiB, which share one list: the debugger counts those;
+`stat --state free` counts all), UCR (uncommitted ranges), Virt blocks (allocated with VirtualAlloc), Lock
+cont. (contention count, hex; "bad": no lock), Fast heap (L: look-aside lists, LFH: low-fragmentation heap).]],
     options = {
         wide = { type = "flag", doc = "adds kind, segments, busy blocks and bytes, unread bytes" },
     },
@@ -50,7 +51,7 @@ local function heap_json(heap)
     end
     row.flags, row.force_flags = text.hex(heap.flags), text.hex(heap.force_flags)
     row.reserved, row.committed, row.virtual = heap.reserved, heap.committed, heap.virtual_size
-    row.free, row.free_list_length = heap.free_recorded, heap.free_count
+    row.free, row.free_list_length = heap.free_recorded, heap.free_list_length
     row.uncommitted_ranges, row.segments = heap.uncommitted_ranges, heap.segment_count
     row.large_blocks, row.large_committed = heap.large_count, heap.large_committed
     row.has_lock, row.contention, row.front_end = heap.has_lock, heap.contention_count, heap.front_end

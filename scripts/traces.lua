@@ -34,67 +34,23 @@ local database = require "database"
 
 local db = database.need(dump)
 
--- Whether any frame lies in [base, last].
-local function passes(trace, base, last)
-    for _, va in ipairs(trace.frames) do
-        if va >= base and va <= last then
-            return true
-        end
+local module
+if args.module then
+    module = dump:module(args.module)
+    if not module then
+        text.fail("missing", "no module is called %s; `modules` lists them", args.module)
     end
-    return false
 end
-
--- Index, count and depth of each trace, without keeping the traces; and how many could not be read.
-local function collect()
-    local module
-    if args.module then
-        module = dump:module(args.module)
-        if not module then
-            text.fail("missing", "no module is called %s; `modules` lists them", args.module)
-        end
-    end
-    local rows = {}
-    for index = 1, db.count do
-        local trace = db[index]
-        if trace.readable and (not module or passes(trace, module.base, module.base + module.size - 1)) then
-            rows[#rows + 1] = { index = index, count = trace.count, depth = trace.depth }
-        end
-    end
-    return rows
-end
-
-local function sort(rows)
-    if args.sort == "index" then
-        return
-    end
-    local by = args.sort
-    table.sort(rows, function(a, b)
-        if a[by] ~= b[by] then
-            return a[by] > b[by]
-        end
-        return a.index < b.index
-    end)
-end
-
-local function shown_of(rows)
-    return args.all and #rows or math.min(args.top, #rows)
-end
-
-local rows = collect()
-sort(rows)
-local shown = shown_of(rows)
-local captures = 0
-for _, row in ipairs(rows) do
-    captures = captures + row.count
-end
+local indexes, matching, captures = db:top(args.all and db.count or args.top, args.sort, module and module.base,
+    module and module.base + module.size - 1)
 
 if args.json then
     local out = {}
-    for i = 1, shown do
-        out[i] = stack.trace_json(dump, db[rows[i].index])
+    for i, index in ipairs(indexes) do
+        out[i] = stack.trace_json(dump, db[index])
     end
     return report:result {
-        database = database.json(dump, db), matching = #rows, captures = captures, traces = out,
+        database = database.json(dump, db), matching = matching, captures = captures, traces = out,
     }
 end
 
@@ -103,10 +59,10 @@ print()
 for _, line in ipairs(database.meaning(db)) do
     print(line)
 end
-if shown > 0 then
+if #indexes > 0 then
     local lines = {}
-    for i = 1, shown do
-        local trace = db[rows[i].index]
+    for i, index in ipairs(indexes) do
+        local trace = db[index]
         local caller = trace:caller()
         lines[i] = {
             string.format("%x", trace.count), text.percent(trace.count, db.captures) .. " %",
@@ -121,9 +77,9 @@ if shown > 0 then
         { "depth", "right" }, { "caller (first frame outside allocators and system modules)", "left" },
     }, lines)
 end
-local missing = #rows - shown
+local missing = matching - #indexes
 if args.module then
-    text.say("%s pass through %s, with 0x%x captures.", text.plural(#rows, "trace"), args.module, captures)
+    text.say("%s pass through %s, with 0x%x captures.", text.plural(matching, "trace"), args.module, captures)
 end
 if missing > 0 then
     text.say("... %s more; --all lists every one", text.plural(missing, "trace"))

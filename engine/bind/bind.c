@@ -94,6 +94,8 @@ void bind_raise(lua_State *lua, enum hs_status status, const struct hs_error *er
                        : err && err->text[0]      ? err->text
                        : status == HS_ERR_MEMORY  ? "not enough memory"
                                                   : hs_status_name(status);
+    if (status == HS_ERR_CANCELLED && lua_getfield(lua, LUA_REGISTRYINDEX, HS_BIND_STOP) != LUA_TNIL)
+        lua_error(lua);
     luaL_error(lua, "%s", text);
     abort(); /* luaL_error does not return */
 }
@@ -476,4 +478,14 @@ int luaopen_heapsift(struct lua_State *lua)
     luaL_newlib(lua, module_functions);
     bind_set_text(lua, "version", hs_version());
     return 1;
+}
+
+#define ACCOUNT_MAX (size_t)(1 << 20) /* KiB of one step */
+
+void bind_account(lua_State *lua, size_t bytes)
+{
+    size_t kib = bytes / 1024;
+    /* A step of 0 would be another thing; what is as small as that is outweighed by its box. */
+    if (kib > 0)
+        lua_gc(lua, LUA_GCSTEP, (int)(kib < ACCOUNT_MAX ? kib : ACCOUNT_MAX));
 }

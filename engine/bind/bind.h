@@ -25,6 +25,9 @@
 /* Registry key of a table { eval = function(dump, text) } of functions that do the work of methods of the dump. */
 #define HS_BIND_ANSWERS "heapsift.answers"
 
+/* Registry field: the value that is raised where work was cancelled from outside; nil: a text. */
+#define HS_BIND_STOP "heapsift.stop"
+
 /* Registry key of a table for tests and documentation: class name -> table whose keys are its fields and methods. */
 #define HS_BIND_SURFACE "heapsift.surface"
 

@@ -139,6 +139,7 @@ int bind_set_group(lua_State *lua)
     box->count = hs_groups_count(work.groups);
     memcpy(box->keys, work.keys, sizeof work.keys);
     box->key_count = work.key_count;
+    bind_account(lua, hs_groups_memory(work.groups));
     return 1;
 }
 
@@ -356,6 +357,8 @@ static int groups_top(lua_State *lua)
     box->key_count = from->key_count;
     if ((by_count || from->order) && !order_groups(from, box, by_count))
         bind_raise(lua, HS_ERR_MEMORY, NULL);
+    if (box->order)
+        bind_account(lua, box->count * sizeof *box->order);
     return 1;
 }
 

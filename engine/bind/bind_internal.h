@@ -141,6 +141,10 @@ void bind_sequence_create(lua_State *lua);
 
 typedef enum hs_status bind_work(void *arguments, struct hs_job *job, struct hs_error *err);
 
+/* Tells the collector of C memory that the box just made holds, as if Lua had allocated it: it goes on by that much.
+ * Finalizers may run. */
+void bind_account(lua_State *lua, size_t bytes);
+
 /* Runs `work` with a job that can be watched and cancelled. Raises only if the dump's progress function does. */
 enum hs_status bind_run(lua_State *lua, int owner_idx, const char *what, bind_work *work, void *arguments,
                         struct hs_error *err);

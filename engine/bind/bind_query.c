@@ -119,6 +119,7 @@ static int set_create(lua_State *lua, int owner_idx, const struct hs_set_options
     if (status != HS_OK)
         bind_raise(lua, status, &err);
     box->set = create.set;
+    bind_account(lua, hs_set_memory(box->set));
     return 1;
 }
 
@@ -147,6 +148,7 @@ static int set_filter(lua_State *lua, int owner_idx, int arg)
     if (status != HS_OK)
         bind_raise(lua, status, &err);
     box->set = where.set;
+    bind_account(lua, hs_set_memory(box->set));
     lua_replace(lua, from_idx);
     lua_settop(lua, from_idx);
     return 1;
@@ -216,6 +218,7 @@ static int set_combine(lua_State *lua, enum hs_set_op op)
         box->set = NULL;
         bind_raise(lua, status, &err);
     }
+    bind_account(lua, hs_set_memory(box->set));
     return 1;
 }
 

@@ -83,6 +83,7 @@ int bind_set_referenced(lua_State *lua)
     if (status != HS_OK)
         bind_raise(lua, status, &err);
     *box = work.found;
+    bind_account(lua, hs_set_memory(work.found));
     return 1;
 }
 

@@ -2,6 +2,7 @@
 #include "bind/bind_internal.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 /* ---- the database: a view whose dump knows it ---- */
 
@@ -81,6 +82,70 @@ static int traces_candidates(lua_State *lua)
     return 1;
 }
 
+static unsigned depth_of(const struct hs_trace *trace)
+{
+    return trace->depth < HS_TRACE_DEPTH_MAX ? trace->depth : HS_TRACE_DEPTH_MAX;
+}
+
+struct ranked {
+    uint64_t weight;
+    uint32_t index;
+};
+
+/* Heaviest first, then the smallest index. */
+static int compare_ranked(const void *a, const void *b)
+{
+    const struct ranked *one = a, *other = b;
+    if (one->weight != other->weight)
+        return one->weight > other->weight ? -1 : 1;
+    return one->index < other->index ? -1 : one->index > other->index;
+}
+
+static bool passes(const struct hs_trace *trace, hs_va from, hs_va to)
+{
+    for (unsigned i = 0; i < depth_of(trace); i++)
+        if (trace->frames[i] >= from && trace->frames[i] <= to)
+            return true;
+    return false;
+}
+
+/* db:top(n[, "count" | "depth" | "index"[, from, to]]) -> indexes of the first n traces, how many there are, captures of
+ * all of them; with `from` only of traces with a frame in [from, to] */
+static int traces_top(lua_State *lua)
+{
+    static const char *const orders[] = {"count", "depth", "index", NULL};
+    const struct hs_traces *traces = traces_get(lua, 1);
+    uint64_t wanted = (uint64_t)bind_check_integer(lua, 2, "number of traces", 0, LUA_MAXINTEGER);
+    int order = luaL_checkoption(lua, 3, "count", orders);
+    bool all = lua_isnoneornil(lua, 4);
+    hs_va from = all ? 0 : (hs_va)bind_check_integer(lua, 4, "address", 0, LUA_MAXINTEGER);
+    hs_va to = all ? 0 : (hs_va)bind_check_integer(lua, 5, "address", 0, LUA_MAXINTEGER);
+    uint32_t count = hs_traces_info(traces)->count;
+    struct ranked *list = lua_newuserdatauv(lua, (count + (size_t)1) * sizeof *list, 0);
+    uint64_t captures = 0;
+    size_t found = 0;
+    struct hs_trace trace;
+
+    for (uint32_t i = 0; i < count; i++) {
+        if (hs_traces_get(traces, i + 1, &trace, NULL) != HS_OK || trace.depth == 0 ||
+            (!all && !passes(&trace, from, to)))
+            continue;
+        captures += trace.count;
+        list[found++] = (struct ranked){order == 0 ? trace.count : order == 1 ? trace.depth : 0, i + 1};
+    }
+    qsort(list, found, sizeof *list, compare_ranked);
+    if (wanted > found)
+        wanted = found;
+    lua_createtable(lua, wanted < UINT16_MAX ? (int)wanted : UINT16_MAX, 0);
+    for (size_t i = 0; i < wanted; i++) {
+        lua_pushinteger(lua, list[i].index);
+        lua_rawseti(lua, -2, (lua_Integer)i + 1);
+    }
+    lua_pushinteger(lua, (lua_Integer)found);
+    lua_pushinteger(lua, (lua_Integer)captures);
+    return 3;
+}
+
 static int traces_tostring(lua_State *lua)
 {
     const struct bind_view *box = luaL_checkudata(lua, 1, bind_traces_class.name);
@@ -125,6 +190,7 @@ static const struct bind_field traces_fields[] = {
 
 static const luaL_Reg traces_methods[] = {
     {"candidates", traces_candidates},
+    {"top", traces_top},
     {NULL, NULL},
 };
 
@@ -174,11 +240,6 @@ void bind_trace_push(lua_State *lua, int owner_idx, const struct hs_trace *trace
     lua_pushvalue(lua, owner_idx);
     lua_setiuservalue(lua, -2, 1);
     luaL_setmetatable(lua, bind_trace_class.name);
-}
-
-static unsigned depth_of(const struct hs_trace *trace)
-{
-    return trace->depth < HS_TRACE_DEPTH_MAX ? trace->depth : HS_TRACE_DEPTH_MAX;
 }
 
 static void push_readable(lua_State *lua)

@@ -171,7 +171,7 @@ static void sum_heap(struct hs_blocks *blocks, size_t heap_idx, struct hs_segmen
     struct hs_heaps *heaps = blocks->heaps;
     struct hs_heap *heap = &heaps->heaps[heap_idx];
     struct hs_heap_totals *totals = &blocks->totals[heap_idx];
-    uint64_t front_areas = 0;
+    uint64_t front_areas = 0, list_length = 0;
 
     heap->unread_size = heaps->lost[heap_idx];
     for (size_t i = heaps->first_segment[heap_idx]; i < heaps->first_segment[heap_idx + 1]; i++) {
@@ -182,10 +182,11 @@ static void sum_heap(struct hs_blocks *blocks, size_t heap_idx, struct hs_segmen
         }
         heap->unread_size += walks[i].lost;
         front_areas += walks[i].front_areas;
+        list_length += walks[i].list_length;
         hs_notes_move(notes, &walks[i].notes);
     }
     sum_sizes(blocks, heap_idx, walks);
-    heap->free_list_length = (uint32_t)totals->count[HS_BLOCK_FREE];
+    heap->free_list_length = (uint32_t)list_length;
     if (heap->front_end == HS_FRONT_LFH)
         hs_notes_add(notes,
                      "heap %08" PRIx64 ": its low-fragmentation front end keeps callers' blocks in %" PRIu64

@@ -17,11 +17,16 @@ HS_MUST_CHECK enum hs_status hs_heaps_add_segment(struct hs_heaps *heaps, const 
 HS_MUST_CHECK enum hs_status hs_heaps_add_extent(struct hs_heaps *heaps, const struct hs_extent *extent,
                                                  struct hs_error *err);
 
+/* Free blocks of at least so many units are kept on FreeLists[0], smaller ones each on the list of its size
+ * (HEAP_MAXIMUM_FREELISTS; observed). */
+#define HS_NT_FREE_LISTS 128u
+
 /* walk.c: what the walk of one segment found. */
 struct hs_segment_walk {
     struct hs_heap_totals totals;
     uint64_t lost;               /* bytes between damage and the next point that can be trusted */
     uint64_t front_areas;        /* blocks of a low-fragmentation front end */
+    uint64_t list_length;        /* free blocks that belong on FreeLists[0] */
     struct hs_size_count *sizes; /* sizes of busy blocks, in no order; owned by whoever called */
     size_t size_count;
     bool sizes_lost; /* no memory for them */

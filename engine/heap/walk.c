@@ -81,6 +81,11 @@ static bool is_front_area(uint8_t flags)
     return (flags & (HS_ENTRY_BUSY | HS_ENTRY_VIRTUAL)) == (HS_ENTRY_BUSY | HS_ENTRY_VIRTUAL);
 }
 
+static inline bool is_on_first_list(const struct hs_heaps *heaps, enum hs_block_state state, uint64_t total)
+{
+    return state == HS_BLOCK_FREE && total >= (uint64_t)HS_NT_FREE_LISTS * heaps->unit;
+}
+
 static inline void mark(struct walker *w, hs_va va, uint64_t total, enum hs_block_state state, uint64_t size)
 {
     uint64_t unit_idx = (va - w->extent->va) >> w->heaps->unit_shift;
@@ -91,6 +96,8 @@ static inline void mark(struct walker *w, hs_va va, uint64_t total, enum hs_bloc
     w->walk->totals.size[state] += size;
     if (state == HS_BLOCK_BUSY)
         tally_add(w->tally, size, 1);
+    else if (is_on_first_list(w->heaps, state, total))
+        w->walk->list_length++;
 }
 
 /* Takes the blocks of the present run that begin in [from, to) back. */
@@ -117,6 +124,8 @@ static void unmark(struct walker *w, hs_va from, hs_va to)
         w->walk->totals.size[brief.state] -= brief.size;
         if (brief.state == HS_BLOCK_BUSY)
             tally_add(w->tally, brief.size, -1);
+        if (is_on_first_list(w->heaps, brief.state, brief.total))
+            w->walk->list_length--;
         if (is_front_area(brief.flags))
             w->walk->front_areas--;
     }

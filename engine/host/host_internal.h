@@ -14,7 +14,7 @@
 
 /* Registry keys of values that the host's Lua code gives. */
 #define HOST_FAIL "heapsift.host.fail" /* function (code, text): raises what ends the script */
-#define HOST_STOP "heapsift.host.stop" /* value to raise when the program is to stop at once */
+#define HOST_STOP HS_BIND_STOP         /* value to raise when the program is to stop at once */
 
 struct host {
     size_t memory_used, memory_limit;

@@ -409,7 +409,9 @@ static enum hs_status finish(struct grouping *grouping, struct hs_groups **group
     if (!groups)
         return hs_fail_memory(err, "groups of blocks");
     groups->shape = *shape;
-    groups->rows = sum->rows;
+    groups->rows = sum->count ? realloc(sum->rows, sum->count * shape->stride * sizeof *sum->rows) : NULL;
+    if (!groups->rows)
+        groups->rows = sum->rows; /* no smaller, then */
     groups->count = sum->count;
     sum->rows = NULL;
     if (groups->count)
@@ -577,6 +579,11 @@ void hs_groups_destroy(struct hs_groups *groups)
 size_t hs_groups_count(const struct hs_groups *groups)
 {
     return groups->count;
+}
+
+size_t hs_groups_memory(const struct hs_groups *groups)
+{
+    return sizeof *groups + groups->count * groups->shape.stride * sizeof *groups->rows;
 }
 
 enum hs_status hs_groups_get(const struct hs_groups *groups, size_t idx, struct hs_group *group_ret)

@@ -283,6 +283,11 @@ uint64_t hs_set_bytes(const struct hs_set *set)
     return set->bytes;
 }
 
+size_t hs_set_memory(const struct hs_set *set)
+{
+    return sizeof *set + (word_count(set) + 1) * sizeof *set->words;
+}
+
 bool hs_set_has(const struct hs_set *set, uint32_t id)
 {
     settle(set);

@@ -35,7 +35,7 @@ struct hs_heap {
     uint32_t large_count;       /* blocks allocated with VirtualAlloc */
     uint64_t large_committed;   /* bytes */
     uint64_t free_recorded;     /* bytes the heap itself counts as free (TotalFreeSize) */
-    uint32_t free_list_length;  /* free blocks; known after the walk */
+    uint32_t free_list_length;  /* free blocks of 128 units and more, which FreeLists[0] holds; known after the walk */
     bool has_lock;
     bool has_contention;
     uint32_t contention_count; /* of the lock's critical section, if has_contention */

@@ -35,6 +35,8 @@ HS_MUST_CHECK HS_API enum hs_status hs_set_combine(const struct hs_set *a, enum 
 /* How many blocks; their sizes added up (user sizes) are hs_set_bytes. */
 HS_API uint32_t hs_set_count(const struct hs_set *set);
 HS_API uint64_t hs_set_bytes(const struct hs_set *set);
+/* Bytes of memory that the set itself takes: for collectors that decide by them. */
+HS_API size_t hs_set_memory(const struct hs_set *set);
 HS_API bool hs_set_has(const struct hs_set *set, uint32_t id);
 
 /* The smallest id in the set that is at least `id`. HS_NOT_FOUND: there is none. */
@@ -252,6 +254,8 @@ HS_MUST_CHECK HS_API enum hs_status hs_set_group(const struct hs_set *set, const
                                                  struct hs_error *err);
 HS_API void hs_groups_destroy(struct hs_groups *groups);
 HS_API size_t hs_groups_count(const struct hs_groups *groups);
+/* Bytes of memory that they take. */
+HS_API size_t hs_groups_memory(const struct hs_groups *groups);
 /* One group; keys that were not asked for are 0. HS_NOT_FOUND past the last. */
 HS_MUST_CHECK HS_API enum hs_status hs_groups_get(const struct hs_groups *groups, size_t idx,
                                                   struct hs_group *group_ret);

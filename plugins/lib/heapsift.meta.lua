@@ -432,7 +432,7 @@ function module:find_symbols(pattern) end
 ---@field large_count integer blocks allocated with VirtualAlloc
 ---@field large_committed integer bytes
 ---@field free_recorded integer bytes that the heap itself counts as free
----@field free_list_length integer entries
+---@field free_list_length integer free blocks of 128 units (1 KiB, x64 2 KiB) and more, which FreeLists[0] holds; free_count has all
 ---@field has_lock boolean
 ---@field contention_count? integer of its lock
 ---@field front_end "none"|"lookaside"|"lfh"
@@ -576,6 +576,15 @@ local traces = {}
 ---@param stored integer 0 .. 0xffff
 ---@return trace[]
 function traces:candidates(stored) end
+
+---The first n readable traces in an order, as indexes (db[index] is the trace), how many there are, and the captures of all of
+---those. With from and to only traces count that have a frame in [from, to].
+---@param n integer
+---@param by? "count"|"depth"|"index" default count
+---@param from? integer
+---@param to? integer
+---@return integer[] indexes, integer matching, integer captures
+function traces:top(n, by, from, to) end
 
 ---@class trace
 ---@field index integer full index, from 1

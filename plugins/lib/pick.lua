@@ -46,7 +46,9 @@ end
 
 local function hex_number(part)
     local digits = part:match("^%s*0[xX](%x+)%s*$") or part:match("^%s*(%x+)%s*$")
-    return digits and #digits <= 16 and math.tointeger(tonumber(digits, 16)) or nil
+    digits = digits and digits:gsub("^0+(%x)", "%1")
+    local number = digits and #digits <= 16 and math.tointeger(tonumber(digits, 16)) or nil
+    return number and number < 0 and math.maxinteger or number -- no block is larger, and Lua's integers have a sign
 end
 
 -- "f8" or "40-7f" (hexadecimal, as in `!heap -flt`) -> low, high; ends the script on anything else.
@@ -142,7 +144,7 @@ end
 function pick.blocks(dump, wanted)
     local conditions, program = {}, nil
     if wanted.low then
-        conditions[#conditions + 1] = string.format("size in %d..%d", wanted.low, wanted.high)
+        conditions[#conditions + 1] = string.format("size in 0x%x..0x%x", wanted.low, wanted.high)
     end
     if wanted.stored then
         conditions[#conditions + 1] = string.format("stored == %d", wanted.stored)

@@ -26,6 +26,7 @@ describe("a filter on the command line", function()
         { { "size == 0xf8 and state == busy" }, { "--size", "f8" } },
         { { "size == 0xf8" }, { "--size", "f8" } },
         { { "size in 0x40..0x7f" }, { "--size", "40-7f" } },
+        { { "size >= 0x40" }, { "--size", "40-ffffffffffffffff" } },
         { { "heap == 0x36f0000", "--state", "free" }, { "--heap", "36f0000", "--state", "free" } },
         { { "stored == 0x12" }, { "--stored", "12" } },
         { { "state == free" }, { "--state", "free" } },

@@ -287,6 +287,13 @@ describe("the trace database", function()
             local c = db:candidates(5)
             assert(#c >= 1 and c[1].index == 5 and c[1].stored == 5 and #db:candidates(0) == 0)
             for t in c do assert(t.index % 0x10000 == 5) end
+            local indexes, matching, captures = db:top(5)
+            assert(#indexes == 5 and matching == #db - db.unreadable and captures == db.captures)
+            local first, second = table.unpack(indexes)
+            assert(db[first].count >= db[second].count and db:top(2, "index")[2] == 2)
+            local frame = db[7].frames[2]
+            local some, found = db:top(#db, "index", frame, frame)
+            assert(found == #some and found >= 1 and #db:top(9, "depth", 1, 1) == 0)
             assert(not pcall(function() return db:candidates(0x10000) end))
             local va, text, number = db[1]:caller()
             assert(va == nil or (db[1].frames[number] == va and text == dump:symbol(va)))]]

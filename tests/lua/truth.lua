@@ -109,9 +109,8 @@ function truth.figures(options)
         assert.equal(#wanted.heaps, #found.heaps)
         for i, heap in ipairs(wanted.heaps) do
             local what <const> = "heap " .. heap.address
-            -- not free_list_length: the truth counts FreeLists[0] only, the program all free blocks
             assert_fields(heap, found.heaps[i], [[address flags reserve commit free_bytes uncommitted_ranges
-                large_blocks lock contention front_end segments states]], what)
+                free_list_length large_blocks lock contention front_end segments states]], what)
             assert_lines(as_lines(heap.sizes, 1), found.heaps[i].sizes, what .. ": size, blocks")
             assert_lines(as_lines(heap.groups, 2), found.heaps[i].groups, what .. ": stored index, size, blocks")
         end

@@ -17,7 +17,8 @@ for i, heap in ipairs(dump:heaps()) do
         segments[k] = { base = hex(segment.base), size = segment.reserved, uncommitted = segment.uncommitted_size }
     end
     heaps[heap.address] = { address = hex(heap.address), flags = hex(heap.flags), reserve = heap.reserved,
-        commit = heap.committed, free_bytes = heap.free_recorded, uncommitted_ranges = heap.uncommitted_ranges,
+        commit = heap.committed, free_bytes = heap.free_recorded, free_list_length = heap.free_list_length,
+        uncommitted_ranges = heap.uncommitted_ranges,
         large_blocks = heap.large_count, lock = heap.has_lock, contention = heap.contention_count or 0,
         front_end = heap.front_end == "lookaside", segments = segments, states = states, sizes = {}, groups = {} }
     result.heaps[i] = heaps[heap.address]

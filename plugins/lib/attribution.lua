@@ -786,6 +786,134 @@ function Attribution:groups()
     end)
 end
 
+-- ---- call sites ----
+
+local UNDECIDED <const> = 0.5           -- claims below are nobody's
+
+-- The caller of a trace, and whether it is only the outermost frame, since all are allocators or the system.
+local function caller_of(trace)
+    local caller = trace:caller()
+    if caller then return caller, false end
+    local frames = trace.frames
+    return frames[#frames], true
+end
+
+local function more_bytes(a, b)
+    return a.bytes > b.bytes or a.bytes == b.bytes and a.order < b.order
+end
+
+local function finish_site(row)
+    row.confidence = row.bytes > 0 and row.confidence / row.bytes or 0.0
+    for _, one in ipairs(row.traces) do one.confidence = one.bytes > 0 and one.confidence / one.bytes or 0.0 end
+    table.sort(row.traces, more_bytes)
+    local types = {}
+    for label, bytes in pairs(row.labels) do types[#types + 1] = { label = label, bytes = bytes, order = label } end
+    table.sort(types, more_bytes)
+    for i, one in ipairs(types) do row.types[i] = one.label end
+    row.labels = nil
+end
+
+-- Everything busy, by who asked for it: rows { kind, caller, outermost, blocks, bytes, confidence, traces, types }, with
+-- most bytes first. kind: "site"; "unrecorded": the stack was not recorded; "undecided": no owner is likelier than
+-- not; "untraced": the heap stores no indexes. Only a site has a caller.
+function Attribution:sites()
+    if self.rows then return self.rows end
+    local rows, by_key, by_trace = {}, {}, {}
+    local function row_of(kind, caller, outermost)
+        local key = kind == "site" and caller or kind
+        local row = by_key[key]
+        if not row then
+            row = { kind = kind, caller = caller, outermost = outermost, blocks = 0, bytes = 0, confidence = 0.0,
+                traces = {}, types = {}, labels = {}, groups = {}, order = caller or 0 }
+            by_key[key], rows[#rows + 1] = row, row
+        end
+        return row
+    end
+    local function add(row, group, share, confidence)
+        local bytes = share.blocks * group.size
+        row.blocks, row.bytes = row.blocks + share.blocks, row.bytes + bytes
+        row.confidence = row.confidence + bytes * confidence
+        row.groups[#row.groups + 1] = { group, share }
+        for _, cell in ipairs(self.cells[group.stored]) do
+            if cell.size == group.size and cell.heap == group.heap and cell.label then
+                row.labels[cell.label] = (row.labels[cell.label] or 0) + cell.bytes
+            end
+        end
+        return bytes
+    end
+    for group in self:groups() do
+        for _, share in ipairs(group.shares) do
+            if not share.trace then
+                add(row_of "unrecorded", group, share, share.confidence)
+            elseif share.confidence < UNDECIDED then
+                add(row_of "undecided", group, share, 1 - share.confidence)
+            else
+                local known = by_trace[share.index]
+                if not known then
+                    local caller, outermost = caller_of(share.trace)
+                    known = { row = row_of("site", caller, outermost), one = { trace = share.trace, blocks = 0,
+                        bytes = 0, confidence = 0.0, order = share.index } }
+                    by_trace[share.index] = known
+                    table.insert(known.row.traces, known.one)
+                end
+                local one, bytes = known.one, add(known.row, group, share, share.confidence)
+                one.blocks, one.bytes = one.blocks + share.blocks, one.bytes + bytes
+                one.confidence = one.confidence + bytes * share.confidence
+            end
+        end
+    end
+    local untraced = self.dump:blocks "state == busy" - self.dump:blocks "stored >= 0"
+    if untraced:count() > 0 then
+        local row = row_of "untraced"
+        row.blocks, row.bytes, row.confidence = untraced:count(), untraced:bytes(), untraced:bytes() * 1.0
+        for one in untraced:group "type" do if one.type then row.labels[one.type] = one.bytes end end
+    end
+    for _, row in ipairs(rows) do finish_site(row) end
+    table.sort(rows, more_bytes)
+    self.rows = rows
+    return rows
+end
+
+-- The blocks of a row of sites, or of a trace: whole groups, and how many blocks exactly are claimed of them.
+function Attribution:set(what)
+    local groups, count = {}, 0
+    local function take(row, index)
+        for _, one in ipairs(row.groups) do
+            if not index or one[2].index == index then
+                groups[#groups + 1], count = one[1], count + one[2].blocks
+            end
+        end
+    end
+    if type(what) == "table" and what.kind == "untraced" then
+        local set = self.dump:blocks "state == busy" - self.dump:blocks "stored >= 0"
+        return set, set:count()
+    elseif type(what) == "table" and what.groups then
+        take(what)
+    else
+        local index = type(what) == "number" and what or what.index
+        for _, row in ipairs(self:sites()) do
+            for _, one in ipairs(row.traces) do
+                if one.trace.index == index then take(row, index) end
+            end
+        end
+    end
+    local by, order = {}, {}
+    for _, group in ipairs(groups) do
+        local key = group.stored << 32 ~ group.heap
+        if not by[key] then
+            by[key] = { group, {} }
+            order[#order + 1] = by[key]
+        end
+        table.insert(by[key][2], group.size)
+    end
+    local set = self.dump:blocks "size < 0"
+    for _, one in ipairs(order) do
+        set = set | self.dump:blocks(("state == busy and heap == 0x%x and stored == 0x%x and size in {%s}"):format(
+            one[1].heap, one[1].stored, table.concat(one[2], ", ")))
+    end
+    return set, count
+end
+
 local function percent(p) return ("%.1f %%"):format(100 * p) end
 
 -- Why a candidate won or lost: sentences.

@@ -103,12 +103,20 @@ function heapsift.heuristic(name, dump, options, report) end
 ---@return heapsift.attributed
 function heapsift.attribution(dump) end
 
----Made by heapsift.attribution: a plain table with two methods.
+---Made by heapsift.attribution: a table with these methods.
 ---    a:of(block) -> trace, confidence, reasons, alternatives: trace is nil where none is recorded; confidence 0 .. 1;
 ---        reasons: sentences; alternatives: { trace, confidence, reasons } of the other candidates, likeliest first.
 ---    a:groups() -> iterator of { heap, stored, size, blocks, shares = { { trace, index, blocks, confidence } } }: heap is
 ---        its address, trace nil and index 0 where the stack was not recorded; those of the stored indexes with most bytes
 ---        come first, stop when what follows is small. Blocks that are not busy or store no index are in no group.
+---    a:sites() -> sequence of { kind, caller, outermost, blocks, bytes, confidence, traces, types }, most bytes first, that
+---        add up to all busy blocks. kind "site": caller is the address of the first frame outside allocators and system
+---        modules, or of the outermost frame where there is none: then outermost is true; traces: { { trace, blocks, bytes,
+---        confidence } }; confidence: mean by bytes; types: labels, most bytes first. The other kinds have no caller:
+---        "unrecorded" (the stack was not recorded), "undecided" (no owner is likelier than not; confidence is that of
+---        not knowing), "untraced" (the heap stores no indexes).
+---    a:set(row or trace) -> set, count: the blocks of a row of a:sites(), or of a trace: groups are taken whole, so where
+---        one is shared the set has more than the `count` blocks that are claimed.
 ---@class heapsift.attributed
 
 ---Opens what `heapsift batch` wrote, for questions. Tables and views: docs/store.md.

@@ -49,6 +49,37 @@ print(blocks == shared, blocks == dump:blocks("state == busy and stored >= 0"):c
         assert.equal("true\ttrue", lines[1])
     end)
 
+    it("adds up to all busy blocks by call site", function()
+        local lines = run_text(folder, [[
+local a = heapsift.attribution(dump)
+local all, blocks, bytes, last = dump:blocks "state == busy", 0, 0, math.huge
+for i, row in ipairs(a:sites()) do
+    blocks, bytes = blocks + row.blocks, bytes + row.bytes
+    assert(row.bytes <= last and row.confidence >= 0 and row.confidence <= 1)
+    last = row.bytes
+    assert((row.kind == "site") == (row.caller ~= nil))
+    local traced = 0
+    for _, one in ipairs(row.traces) do
+        traced = traced + one.blocks
+        assert(row.caller == (one.trace:caller() or one.trace.frames[#one.trace.frames]))
+    end
+    assert(row.kind ~= "site" or traced == row.blocks)
+    if i <= 30 then
+        local set, count = a:set(row)
+        assert(count == row.blocks and set:count() >= count)
+    end
+end
+print(blocks == all:count(), bytes == all:bytes())
+local top = a:sites()[1]
+print(dump:symbol(top.caller), top.outermost, ("%x"):format(top.traces[1].trace.index), top.types[1])
+local set, count = a:set(top.traces[1].trace)
+print(count == top.traces[1].blocks, set:has(dump:block(0x372e5a0)))
+]], sample)
+        assert.equal("true\ttrue", lines[1])
+        assert.truthy(lines[2]:find "^3rdpartydll.*\tfalse\t17dfe\tmapi.row$")
+        assert.equal("true\ttrue", lines[3])
+    end)
+
     it("has nothing to say without a database", function()
         local path = folder .. "/bare.dmp"
         program.output { "run", "sample", path, "--tiny", "--no-ust" }

@@ -76,7 +76,7 @@ local set, count = a:set(top.traces[1].trace)
 print(count == top.traces[1].blocks, set:has(dump:block(0x372e5a0)))
 ]], sample)
         assert.equal("true\ttrue", lines[1])
-        assert.truthy(lines[2]:find "^3rdpartydll.*\tfalse\t17dfe\tmapi.row$")
+        assert.truthy(lines[2]:find "^3rdpartydll.*\tfalse\t17dfe\tmapi.more$")
         assert.equal("true\ttrue", lines[3])
     end)
 

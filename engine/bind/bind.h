@@ -31,6 +31,9 @@
 /* Registry key of a table for tests and documentation: class name -> table whose keys are its fields and methods. */
 #define HS_BIND_SURFACE "heapsift.surface"
 
+/* The kernel behind plugins/lib/attribution.lua, as a C function: see bind_attribution.c. */
+int bind_attribution_new(struct lua_State *lua);
+
 /* Somebody who watches long work: begin is called before the engine is, end after it, on the same thread. `what` is
  * static and says what is done ("walking heaps"). The job lives from begin to end. */
 struct hs_bind_watch {

@@ -164,6 +164,9 @@ bool bind_callers_has_allocator(lua_State *lua, int idx, const char *name);
 /* Tells the dump which code is no caller, by that table. Raises. */
 void bind_callers_set(lua_State *lua, int owner_idx);
 
+/* bind_attribution.c: the metatable at the stack top gets the kernel's methods. */
+void bind_attribution_methods(lua_State *lua);
+
 /* Pushes a set without blocks of its own yet; the box owns what is put into *result. */
 struct hs_set **bind_set_push(lua_State *lua, int owner_idx);
 

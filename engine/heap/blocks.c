@@ -402,6 +402,13 @@ static hs_va extra_va(const struct hs_heaps *heaps, const struct hs_extent *exte
 uint32_t hs_block_stored(const struct hs_heaps *heaps, const struct hs_extent *extent, uint64_t off,
                          const struct hs_brief *brief)
 {
+    return hs_block_stored_tag(heaps, extent, off, brief, NULL);
+}
+
+uint32_t hs_block_stored_tag(const struct hs_heaps *heaps, const struct hs_extent *extent, uint64_t off,
+                             const struct hs_brief *brief, uint16_t *tag_ret)
+{
+    const struct hs_layout *layout = heaps->process->layout;
     hs_va extra;
     uint64_t value;
 
@@ -410,11 +417,17 @@ uint32_t hs_block_stored(const struct hs_heaps *heaps, const struct hs_extent *e
     extra = extra_va(heaps, extent, off, brief);
     if (!extra)
         return UINT32_MAX;
-    if (extra - extent->va + 8 <= extent->size && extent->kind == HS_EXTENT_RUN)
-        return hs_load_u16(extent->bytes + (extra - extent->va));
-    return hs_layout_read(heaps->process->layout, heaps->process->space, extra, HS_FIELD_EXTRA_TRACE_INDEX, &value)
-               ? (uint32_t)value
-               : UINT32_MAX;
+    if (extra - extent->va + 8 <= extent->size && extent->kind == HS_EXTENT_RUN) {
+        const uint8_t *bytes = extent->bytes + (extra - extent->va);
+
+        if (tag_ret)
+            *tag_ret = hs_load_u16(bytes + hs_layout_off(layout, HS_FIELD_EXTRA_TAG_INDEX));
+        return hs_load_u16(bytes);
+    }
+    if (tag_ret && hs_layout_read(layout, heaps->process->space, extra, HS_FIELD_EXTRA_TAG_INDEX, &value))
+        *tag_ret = (uint16_t)value;
+    return hs_layout_read(layout, heaps->process->space, extra, HS_FIELD_EXTRA_TRACE_INDEX, &value) ? (uint32_t)value
+                                                                                                    : UINT32_MAX;
 }
 
 const char *hs_fill_name(enum hs_fill fill)

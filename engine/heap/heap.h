@@ -234,5 +234,8 @@ void hs_block_fill(const struct hs_blocks *blocks, const struct hs_extent *exten
 /* Its stored index; HS_KEY-like UINT32_MAX if it has none. */
 uint32_t hs_block_stored(const struct hs_heaps *heaps, const struct hs_extent *extent, uint64_t off,
                          const struct hs_brief *brief);
+/* The same with its heap tag (TagIndex), if it has one; NULL: not wanted. */
+uint32_t hs_block_stored_tag(const struct hs_heaps *heaps, const struct hs_extent *extent, uint64_t off,
+                             const struct hs_brief *brief, uint16_t *tag_ret);
 
 #endif

@@ -340,6 +340,7 @@ static int core_guard(lua_State *lua)
 void host_core_push(lua_State *lua)
 {
     static const luaL_Reg functions[] = {
+        {"attribution", bind_attribution_new},
         {"print", core_print},
         {"write", core_write},
         {"write_raw", core_write_raw},

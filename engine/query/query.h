@@ -67,4 +67,6 @@ const struct hs_dump *hs_filter_dump(const struct hs_filter *filter);
 /* An empty, settled set for the blocks of a dump; NULL when out of memory. */
 struct hs_set *hs_set_new(struct hs_dump *dump, const struct hs_blocks *blocks);
 
+#include "query/attribution.h"
+
 #endif

@@ -18,12 +18,11 @@ heapsift.script {
         name = { doc = "files are NAME-SEED.dmp", default = "v" },
         wrong = { type = "flag", doc = "with --all: the certain shares that are wrong" },
         all = { type = "flag", doc = "a line for each dump" },
-        recognise = { type = "flag", doc = "with the program's recognisers" },
         only_full = { type = "flag", doc = "all evidence only, without the table" },
     },
 }
 
-local attribution = require "attribution"
+local EVIDENCE <const> = require "attribution".evidence
 
 -- ---- JSON, as far as the truth needs it ----
 
@@ -138,10 +137,9 @@ local function measure(score, case, a)
         local true_group = case.groups[key]
         local unheld = (case.unheld[key] or 0) / group.blocks
         for _, share in ipairs(group.shares) do
-            local info = share.trace and a:candidate(share.index)
-            if info and info.caller then
-                suspects[info.caller] = (suspects[info.caller] or 0) + share.blocks * group.size * unheld
-            end
+            local _, caller = nil, nil
+            if share.trace then _, caller = a:trace(share.index) end
+            if caller then suspects[caller] = (suspects[caller] or 0) + share.blocks * group.size * unheld end
             if case.ambiguous[key] then
                 local right = math.min(share.blocks, true_group.by[share.index] or 0)
                 local bytes, p = share.blocks * group.size, share.confidence
@@ -164,9 +162,8 @@ local function measure(score, case, a)
                                 truths[#truths + 1] = ("%x:%d(C %s)"):format(trace, blocks,
                                     trace > 0 and case.dump.traces[trace].count or "-")
                             end
-                            local cell = a:candidate(share.index)
-                            print(WRONG:format(group.heap, group.stored,
-                                group.size, share.index, share.blocks, p, cell.maker.name, cell.count,
+                            print(WRONG:format(group.heap, group.stored, group.size, share.index, share.blocks, p,
+                                share.trace and a:trace(share.index) or "-", share.trace and share.trace.count or 0,
                                 table.concat(truths, " ")))
                         end
                     end
@@ -233,10 +230,8 @@ end
 
 local modes = { { "all evidence", {} } }
 if not args.only_full then
-    for _, kind in ipairs(attribution.evidence) do modes[#modes + 1] = { "without " .. kind, { [kind] = true } } end
-    local only = {}
-    for _, kind in ipairs(attribution.evidence) do only[kind] = kind ~= "counts" or nil end
-    modes[#modes + 1] = { "counts only", only }
+    for _, kind in ipairs(EVIDENCE) do modes[#modes + 1] = { "without " .. kind, { kind } } end
+    modes[#modes + 1] = { "counts only", table.move(EVIDENCE, 2, #EVIDENCE, 1, {}) }
 end
 
 local scores, oracle, plain, bound, all = {}, 0, 0, 0, 0
@@ -247,8 +242,7 @@ for seed = args.from, args.to do
     for i, mode in ipairs(modes) do
         local started <const> = os.clock()
         local one = args.all and new_score()
-        local a = attribution.new(case.dump, { without = mode[2],
-            recognise = args.recognise and heapsift.recognise or nil })
+        local a = heapsift.attribution(case.dump, { without = mode[2] })
         measure(scores[i], case, a)
         scores[i].seconds = scores[i].seconds + os.clock() - started
         if one and i == 1 then

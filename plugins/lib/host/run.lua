@@ -167,10 +167,14 @@ function run.surface_of(context)
         return done, message, code
     end
 
-    function surface.attribution(dump)
+    function surface.attribution(dump, given)
         check_dump("attribution", dump)
+        if given ~= nil and type(given) ~= "table" then
+            error("heapsift.attribution: options: a table expected, got " .. type(given), 2)
+        end
         if context.recognised[dump] == "running" then error("heapsift.attribution: called by a recogniser", 2) end
-        return require "attribution".of(dump, surface.recognise)
+        surface.recognise(dump)
+        return require "attribution".of(dump, core.attribution, given)
     end
     return surface
 end

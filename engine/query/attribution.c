@@ -1,0 +1,332 @@
+/* attribution.c - the model on a dump: facts of its traces, and what stands beside blocks in doubt. */
+#include "query/attribution.h"
+
+#include <stdlib.h>
+
+/* ---- facts of traces ---- */
+
+struct reading {
+    struct hs_attribution *attribution;
+    const uint8_t *heap_modules;
+    hs_va *maker; /* a trace */
+    struct hs_job *job;
+};
+#define READ_ITEM 4096u
+
+/* Return addresses are few: what was found of one is kept. */
+struct frame {
+    hs_va va;
+    uint32_t module; /* + 1 */
+    bool skipped;
+};
+#define FRAMES 1024u
+
+static struct frame *frame_of(const struct hs_dump *dump, struct frame *known, hs_va va)
+{
+    struct frame *frame = &known[(va ^ va >> 10) % FRAMES];
+
+    if (frame->va != va || !va) {
+        size_t module = hs_process_module_at(&dump->process, va);
+        size_t range = hs_sorted_find(dump->caller_ranges, dump->caller_range_count, sizeof *dump->caller_ranges,
+                                      offsetof(struct hs_code_range, from), va);
+
+        frame->va = va;
+        frame->module = module == SIZE_MAX ? 0 : (uint32_t)module + 1;
+        frame->skipped = range != SIZE_MAX && va < dump->caller_ranges[range].to;
+    }
+    return frame;
+}
+
+static void read_fact(const struct reading *reading, struct frame *known, uint32_t index)
+{
+    const struct hs_attribution *attribution = reading->attribution;
+    struct hs_trace_fact *fact = &attribution->facts[index];
+    struct hs_trace trace;
+
+    if (hs_traces_get(attribution->traces, index, &trace, NULL) != HS_OK || trace.depth == 0)
+        return;
+    fact->readable = true;
+    fact->outermost = true;
+    fact->count = trace.count;
+    for (unsigned i = 0; i < trace.depth; i++) {
+        const struct frame *frame = frame_of(attribution->dump, known, trace.frames[i]);
+        uint8_t bit = attribution->module_bit[frame->module];
+
+        if (bit < 64)
+            fact->modules |= UINT64_C(1) << bit;
+        if (!reading->maker[index] && frame->module && !reading->heap_modules[frame->module - 1])
+            reading->maker[index] = frame->va;
+        if (fact->outermost && !frame->skipped) {
+            fact->outermost = false;
+            fact->caller = frame->va;
+        }
+    }
+    if (fact->outermost)
+        fact->caller = trace.frames[trace.depth - 1];
+}
+
+static void read_item(void *context, size_t item)
+{
+    struct reading *reading = context;
+    uint32_t count = reading->attribution->traces->info.count;
+    uint64_t to = (item + 1) * (uint64_t)READ_ITEM;
+    struct frame known[FRAMES] = {{0}};
+
+    if (hs_job_stopped(reading->job))
+        return;
+    for (uint64_t index = item * (uint64_t)READ_ITEM + 1; index <= to && index <= count; index++)
+        read_fact(reading, known, (uint32_t)index);
+    hs_job_advance(reading->job, READ_ITEM);
+}
+
+/* Numbers the makers in the order of traces. */
+static bool number_makers(struct reading *reading)
+{
+    struct hs_attribution *attribution = reading->attribution;
+    uint32_t count = attribution->traces->info.count;
+    struct hs_map known;
+    bool fine = true;
+
+    hs_map_init(&known);
+    for (uint32_t index = 1; fine && index <= count; index++) {
+        uint64_t *number;
+
+        if (!reading->maker[index])
+            continue;
+        number = hs_map_value(&known, reading->maker[index]);
+        fine = number != NULL;
+        if (fine && !*number) {
+            *number = ++attribution->maker_va_count;
+            attribution->maker_vas[*number - 1] = reading->maker[index];
+        }
+        if (fine)
+            attribution->facts[index].maker = (uint32_t)*number;
+    }
+    hs_map_deinit(&known);
+    return fine;
+}
+
+/* Numbers the modules that hold classes of objects: bits of hs_trace_fact.modules. */
+static void number_modules(struct hs_attribution *attribution)
+{
+    const struct hs_cells *cells = &attribution->cells;
+    uint8_t next = 0;
+
+    memset(attribution->module_bit, 255, attribution->dump->process.module_count + 1);
+    for (uint32_t c = 0; c < cells->first[HS_CELL_STORED] && next < 64; c++) {
+        uint32_t module = hs_cells_part(cells, cells->cells[c].key).module;
+
+        if (module && module <= attribution->dump->process.module_count && attribution->module_bit[module] == 255)
+            attribution->module_bit[module] = next++;
+    }
+}
+
+enum hs_status hs_attribution_read(struct hs_attribution *attribution, struct hs_dump *dump,
+                                   const uint8_t *heap_modules, struct hs_job *job, struct hs_error *err)
+{
+    struct reading reading = {.attribution = attribution, .heap_modules = heap_modules, .job = job};
+    enum hs_status status = hs_dump_blocks(dump, job, &attribution->blocks, err);
+    uint32_t count;
+
+    attribution->dump = dump;
+    if (status == HS_OK)
+        status = hs_dump_traces(dump, job, &attribution->traces, err);
+    if (status == HS_OK)
+        status = hs_cells_init(&attribution->cells, dump, attribution->blocks, attribution->objects, job, err);
+    if (status != HS_OK)
+        return status;
+    count = attribution->traces ? attribution->traces->info.count : 0;
+    attribution->module_bit = malloc(dump->process.module_count + 1);
+    attribution->facts = calloc(count + (size_t)1, sizeof *attribution->facts);
+    attribution->maker_vas = calloc(count + (size_t)1, sizeof *attribution->maker_vas);
+    reading.maker = calloc(count + (size_t)1, sizeof *reading.maker);
+    if (!attribution->module_bit || !attribution->facts || !attribution->maker_vas || !reading.maker) {
+        free(reading.maker);
+        return hs_fail_memory(err, "facts of traces");
+    }
+    number_modules(attribution);
+    hs_job_start(job, count);
+    hs_parallel(dump->thread_count, (count + (size_t)READ_ITEM - 1) / READ_ITEM, read_item, &reading);
+    if (hs_job_stopped(job))
+        status = hs_fail(err, HS_ERR_CANCELLED, HS_NO_OFF, HS_NO_VA, "stopped while reading traces");
+    else if (count && !number_makers(&reading))
+        status = hs_fail_memory(err, "makers of blocks");
+    free(reading.maker);
+    return status;
+}
+
+/* ---- what stands beside a block, and what it points to ---- */
+
+struct look {
+    const struct hs_attribution *attribution;
+    struct hs_witness *witnesses;
+    size_t count, capacity;
+};
+
+/* Block `id`, next to or linked with one of clump `clump`. */
+static void see(struct look *look, uint32_t clump, uint32_t id, enum hs_evidence kind)
+{
+    const struct hs_attribution *attribution = look->attribution;
+    const struct hs_model *model = &attribution->model;
+    uint32_t stored, cell;
+    uint64_t key;
+
+    if (look->count + 2 > look->capacity ||
+        !hs_cells_key(&attribution->cells, attribution->blocks, attribution->objects, id, &stored, &key) ||
+        stored == HS_CELL_UNTRACED || stored == model->clumps[clump].stored)
+        return;
+    cell = hs_cells_find(&attribution->cells, stored, key);
+    if (cell == HS_CELL_NONE)
+        return;
+    look->witnesses[look->count++] = (struct hs_witness){clump, model->cell_clump[cell], kind};
+    if (kind == HS_EVIDENCE_LINKS) /* is seen from both ends */
+        look->witnesses[look->count++] = (struct hs_witness){model->cell_clump[cell], clump, kind};
+}
+
+static void see_neighbours(struct look *look, uint32_t clump, const struct hs_extent *extent, uint32_t id,
+                           const struct hs_block *block)
+{
+    const struct hs_blocks *blocks = look->attribution->blocks;
+    struct hs_block_cursor cursor;
+    struct hs_brief brief;
+
+    if (id > extent->first_id) {
+        hs_block_cursor_init(&cursor, blocks, id - 1);
+        if (hs_block_cursor_next(&cursor)) {
+            hs_block_brief(blocks->heaps, cursor.extent, cursor.off, &brief);
+            if (cursor.extent->va + cursor.off + brief.total == block->va)
+                see(look, clump, id - 1, HS_EVIDENCE_NEIGHBOURS);
+        }
+    }
+    if (id + 1 < extent->first_id + extent->count) {
+        hs_block_cursor_init(&cursor, blocks, id + 1);
+        if (hs_block_cursor_next(&cursor) && cursor.extent->va + cursor.off == block->va + block->total)
+            see(look, clump, id + 1, HS_EVIDENCE_NEIGHBOURS);
+    }
+}
+
+static void see_links(struct look *look, uint32_t clump, const struct hs_block *block)
+{
+    const struct hs_attribution *attribution = look->attribution;
+    const struct hs_space *space = attribution->blocks->heaps->process->space;
+
+    for (size_t r = 0; r < attribution->link_count; r++) {
+        const struct hs_link_rule *rule = &attribution->links[r];
+        struct hs_block other;
+        uint64_t value;
+        uint32_t id;
+        uint64_t off;
+
+        if (rule->label != attribution->model.clumps[clump].label ||
+            block->size < (uint64_t)rule->at + space->pointer_size ||
+            !hs_space_pointer(space, block->user_va + rule->at, &value) || !value ||
+            !hs_blocks_locate(attribution->blocks, value, &id, &off) ||
+            hs_blocks_get(attribution->blocks, id, &other) != HS_OK)
+            continue;
+        if (!rule->exact || other.user_va + rule->target == value)
+            see(look, clump, id, HS_EVIDENCE_LINKS);
+    }
+}
+
+/* Looks at up to `most` blocks of a clump, evenly spaced. */
+static uint32_t look_at(struct look *look, uint32_t clump, uint32_t most)
+{
+    const struct hs_attribution *attribution = look->attribution;
+    const struct hs_cells *cells = &attribution->cells;
+    const struct hs_clump *what = &attribution->model.clumps[clump];
+    uint32_t wanted = what->count < most ? what->count : most, taken = 0;
+    uint64_t passed = 0;
+
+    for (uint32_t c = cells->first[what->stored]; c < cells->first[what->stored + 1] && taken < wanted; c++) {
+        const struct hs_cell *cell = &cells->cells[c];
+
+        if (attribution->model.cell_clump[c] != clump)
+            continue;
+        for (uint64_t next; taken < wanted && (next = (uint64_t)taken * what->count / wanted) < passed + cell->count;
+             taken++) {
+            uint32_t id = cells->ids[cell->first + (next - passed)];
+            struct hs_block_cursor cursor;
+            struct hs_block block;
+
+            hs_block_cursor_init(&cursor, attribution->blocks, id);
+            if (!hs_block_cursor_next(&cursor))
+                continue;
+            hs_block_fill(attribution->blocks, cursor.extent, id, cursor.off, &block);
+            see_neighbours(look, clump, cursor.extent, id, &block);
+            see_links(look, clump, &block);
+        }
+        passed += cell->count;
+    }
+    return taken;
+}
+
+static enum hs_status look_around(struct hs_attribution *attribution, struct hs_error *err)
+{
+    const struct hs_opinions *opinions = &attribution->opinions;
+    struct look look = {.attribution = attribution, .capacity = (size_t)opinions->looks * 8 + 64};
+    uint32_t *doubtful = calloc(opinions->looks + (size_t)1, sizeof *doubtful);
+    size_t count, left = opinions->looks;
+
+    look.witnesses = calloc(look.capacity, sizeof *look.witnesses);
+    if (!doubtful || !look.witnesses) {
+        free(doubtful);
+        free(look.witnesses);
+        return hs_fail_memory(err, "neighbours of blocks");
+    }
+    count = hs_model_doubtful(&attribution->model, doubtful, opinions->looks);
+    for (size_t i = 0; i < count && left; i++) {
+        uint32_t most = opinions->looks_clump < left ? opinions->looks_clump : (uint32_t)left;
+
+        left -= look_at(&look, doubtful[i], most);
+    }
+    free(doubtful);
+    return hs_model_hear(&attribution->model, look.witnesses, look.count, err);
+}
+
+enum hs_status hs_attribution_judge(struct hs_attribution *attribution, struct hs_job *job, struct hs_error *err)
+{
+    struct hs_model *model = &attribution->model;
+    const struct hs_opinions *opinions = &attribution->opinions;
+    enum hs_status status;
+    uint32_t count = attribution->traces ? attribution->traces->info.count : 0;
+
+    for (uint32_t index = 0; index <= count; index++)
+        attribution->facts[index].maker = attribution->makers[attribution->facts[index].maker];
+    model->cells = &attribution->cells;
+    model->traces = attribution->facts;
+    model->trace_count = count;
+    model->index_bits = attribution->traces ? attribution->traces->info.index_bits : 16;
+    model->full = attribution->traces && attribution->traces->info.full;
+    model->opinions = opinions;
+    model->maker_class = attribution->maker_class;
+    model->prior = attribution->prior;
+    model->module_bit = attribution->module_bit;
+    model->module_count = attribution->dump->process.module_count + 1;
+    model->thread_count = attribution->dump->thread_count;
+    model->job = job;
+    status = hs_model_judge(model, err);
+    if (status == HS_OK && (opinions->use[HS_EVIDENCE_NEIGHBOURS] || opinions->use[HS_EVIDENCE_LINKS]))
+        status = look_around(attribution, err);
+    if (status == HS_OK)
+        status = hs_model_settle(model, err);
+    model->job = NULL;
+    attribution->judged = status == HS_OK;
+    return status;
+}
+
+void hs_attribution_deinit(struct hs_attribution *attribution)
+{
+    hs_model_deinit(&attribution->model);
+    hs_cells_deinit(&attribution->cells);
+    free(attribution->facts);
+    free(attribution->maker_vas);
+    free(attribution->module_bit);
+    free(attribution->makers);
+    free(attribution->maker_class);
+    free(attribution->prior);
+    free(attribution->sites);
+    free(attribution->site_traces);
+    free(attribution->site_types);
+    free(attribution->trace_site);
+    memset(attribution, 0, sizeof *attribution);
+}

@@ -53,7 +53,7 @@ local OPINIONS <const> = {
     strength = 6,                    -- priors are worth so many sites
     size_weight = 0.7,
     module_absent = 0.04,            -- objects of a class whose module is not on the stack
-    behind_fall = 4, behind_strength = 30, -- captures behind a live block: bins of a factor 2, and what the start is worth
+    behind_fall = 4, behind_strength = 30, -- captures behind a live block: how fast the start falls, what it is worth
     stray_odd = 0.3, stray_fixed = 0.1, stray_most = 0.15,
     zero_most = 0.9,                 -- confidence in an owner where unrecorded blocks mix in
     likely_min = 0.05,               -- owners less probable are no witnesses
@@ -241,9 +241,9 @@ local function site(self, rows, number)
     return row
 end
 
--- Everything busy, by who asked for it: a sequence of rows { kind, caller, outermost, blocks, bytes, confidence, traces,
--- types }, most bytes first. kind: "site"; "unrecorded": the stack was not recorded; "undecided": no owner is likelier
--- than not; "untraced": the heap stores no indexes. Only a site has a caller.
+-- Everything busy, by who asked for it: a sequence of rows { kind, caller, outermost, blocks, bytes, confidence,
+-- traces, types }, most bytes first. kind: "site"; "unrecorded": the stack was not recorded; "undecided": no owner is
+-- likelier than not; "untraced": the heap stores no indexes. Only a site has a caller.
 function Attribution:sites()
     if not self.rows then
         local count = self.kernel:site_count()

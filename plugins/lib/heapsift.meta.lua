@@ -98,10 +98,11 @@ function heapsift.recognise(dump) end
 function heapsift.heuristic(name, dump, options, report) end
 
 ---Who allocated what, where a stored index fits several traces: made once a dump, after the recognisers. The model
----stands at the top of plugins/lib/attribution.lua.
+---stands at the top of plugins/lib/attribution.lua, the arithmetic is C.
 ---@param dump dump
+---@param options? { without?: string[] } to measure: kinds of evidence to leave out (counts, content, sizes, tags, neighbours, links); made anew for each call
 ---@return heapsift.attributed
-function heapsift.attribution(dump) end
+function heapsift.attribution(dump, options) end
 
 ---Made by heapsift.attribution: a table with these methods.
 ---    a:of(block) -> trace, confidence, reasons, alternatives: trace is nil where none is recorded; confidence 0 .. 1;
@@ -113,10 +114,12 @@ function heapsift.attribution(dump) end
 ---        add up to all busy blocks. kind "site": caller is the address of the first frame outside allocators and system
 ---        modules, or of the outermost frame where there is none: then outermost is true; traces: { { trace, blocks, bytes,
 ---        confidence } }; confidence: mean by bytes; types: labels, most bytes first. The other kinds have no caller:
----        "unrecorded" (the stack was not recorded), "undecided" (no owner is likelier than not; confidence is that of
----        not knowing), "untraced" (the heap stores no indexes).
----    a:set(row or trace) -> set, count: the blocks of a row of a:sites(), or of a trace: groups are taken whole, so where
----        one is shared the set has more than the `count` blocks that are claimed.
+---        "unrecorded" (the stack was not recorded), "undecided" (no owner is likelier than not), "untraced" (the heap
+---        stores no indexes). A row is made when it is asked for.
+---    a:set(row or trace) -> set, count: the blocks of a row of a:sites(), or of a trace (or its index): blocks of one
+---        heap, stored index, content and size are taken whole, so where they are shared the set has more than the
+---        `count` blocks that are claimed.
+---    a:trace(index) -> name of the trace's allocator, address of its caller, whether that is only the outermost frame.
 ---@class heapsift.attributed
 
 ---Opens what `heapsift batch` wrote, for questions. Tables and views: docs/store.md.

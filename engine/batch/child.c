@@ -144,6 +144,7 @@ static _Noreturn void become(const struct start *start)
     if (score >= 0 && write(score, "900", 3) < 0)
         errno = 0;
     signal(SIGPIPE, SIG_DFL);
+    signal(SIGXFSZ, SIG_DFL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     execve("/proc/self/exe", start->arguments, environ);

@@ -164,6 +164,7 @@ void host_signals_start(void)
     static sigset_t set;
     host_signals_input("the dump");
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is an error of write, as a full disk is */
     struct sigaction bus = {.sa_handler = bus_handler};
     sigemptyset(&bus.sa_mask);
     sigaction(SIGBUS, &bus, NULL);

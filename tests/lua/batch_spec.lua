@@ -2,51 +2,11 @@
 
 local json = require "dkjson"
 local program = require "program"
+local batches = require "batches"
+local ask, content, quote, shell, write = batches.ask, batches.content, batches.quote, batches.shell, batches.write
+local batch = batches.run
 
 local folder, truths
-
-local function quote(word) return "'" .. word:gsub("'", "'\\''") .. "'" end
-
-local function write(name, text)
-    local file <close> = assert(io.open(folder .. "/" .. name, "wb"))
-    file:write(text)
-    return folder .. "/" .. name
-end
-
-local function shell(command)
-    local pipe <close> = assert(io.popen(("cd %s && H=%s && {\n%s\n} 2>&1"):format(quote(folder), quote(program.path),
-        command)))
-    return pipe:read "a"
-end
-
--- Rows of a question, columns joined by |, through SQLite's own shell: somebody else's reader of the same file.
-local function ask(db, sql)
-    return program.lines(shell(("sqlite3 -batch %s %s"):format(quote(db), quote(sql))))
-end
-
-local function batch(...)
-    return program.run({ "batch", ... }, folder)
-end
-
--- What must be the same of two stores: every table but runs and timings, without ids.
-local CONTENT <const> = [[
-SELECT 'input', replace(path, '/again/', '/'), path_bytes, size, state, (SELECT content FROM dumps WHERE id =
-dump_id) FROM inputs
-UNION ALL SELECT 'dump', content, size, arch, windows, process FROM dumps
-UNION ALL SELECT 'module', content, name, version, timestamp, m.size FROM dump_modules JOIN dumps d ON d.id =
-dump_id JOIN modules m ON m.id = module_id
-UNION ALL SELECT 'result', content, state, exit_code, result, schema FROM results JOIN dumps d ON d.id = dump_id
-UNION ALL SELECT 'figure', content, position, name, value, unit FROM figures JOIN results r ON r.id = result_id
-JOIN dumps d ON d.id = dump_id
-UNION ALL SELECT 'finding', content, position, claim, bytes, (SELECT site FROM site_list s WHERE s.site_id =
-f.site_id) FROM findings f JOIN results r ON r.id = result_id JOIN dumps d ON d.id = dump_id
-UNION ALL SELECT 'note', content, position, text, NULL, NULL FROM notes JOIN results r ON r.id = result_id JOIN
-dumps d ON d.id = dump_id
-UNION ALL SELECT 'error', coalesce(path, (SELECT content FROM dumps d JOIN results r ON r.dump_id = d.id WHERE r.id
-= result_id)), reason, message, stderr, NULL FROM errors LEFT JOIN inputs i ON i.id = input_id
-ORDER BY 1, 2, 3, 4, 5, 6
-]]
-local function content(db) return ask(db, (CONTENT:gsub("\n", " "))) end
 
 local SCRIPT <const> = [[
 heapsift.script { summary = "what the truth knows too", json = "test.totals/1" }
@@ -62,6 +22,7 @@ end
 
 setup(function()
     folder, truths = program.folder(), {}
+    batches.folder = folder
     os.execute(("mkdir %s/dumps %s/dumps/deep %s/plugins"):format(folder, folder, folder))
     for seed = 1, 5 do
         local name = ("dumps/%s%d.dmp"):format(seed > 3 and "deep/" or "", seed)
@@ -188,5 +149,118 @@ describe("a batch", function()
             .. " WHERE path LIKE '%//one.dmp' ORDER BY position"))
         out = batch("totals.lua", "arc", "--out", "a.db", "--resume")
         assert.truthy(out:find "0 dumps run", out)
+    end)
+
+    it("asks across dumps", function()
+        local out = program.output({ "run", "top-culprits", "a.db", "--json" }, folder)
+        local sites = json.decode(out).result.sites
+        assert.truthy(sites[1].place:find "^3rdpartydll%+0xc8141 ")
+        assert.same(4, sites[1].dumps)
+        assert.truthy(program.output({ "run", "top-culprits", "r.db", "--by", "folder" }, folder):find "/dumps/deep/\n")
+        out = json.decode((program.output({ "run", "coverage", "a.db", "--json" }, folder))).result
+        assert.same({ known = 4, refused = 5, unpacked = 7, unreadable = 1 }, out.inputs)
+        out = json.decode((program.output({ "run", "since", "r.db", "--json" }, folder))).result
+        assert.same("1.5.3.0", out.sites[1].since)
+        assert.truthy(out.sites[1].earliest)
+        out = program.lines(program.output({ "run", "export", "r.db", "--what", "figures" }, folder))
+        assert.same("result_id,position,name,value,unit", out[1])
+        assert.same(ask("r.db", "SELECT count(*) FROM figures"), { tostring(#out - 1) })
+        assert.same("r.db", program.output({ "run", write("ask.lua", [=[
+            heapsift.script { input = "none" }
+            local r = assert(heapsift.results("]=] .. folder .. [=[/r.db"))
+            local function refuses(pattern, ...)
+                local ok, message = pcall(r.value, r, ...)
+                assert(not ok and message:find(pattern), tostring(message))
+            end
+            assert(r:value("SELECT count(*) FROM inputs WHERE path LIKE ?", "%.dmp") == 8)
+            assert(r:value("SELECT :a + :b", { a = 1, b = 2.5 }) == 3.5 and r:value("SELECT ?", nil) == nil)
+            refuses("give the value as a parameter", "SELECT * FROM inputs WHERE path = 'x'")
+            refuses("only reading", "DELETE FROM inputs")
+            refuses("only reading", "ATTACH ? AS x", "/tmp/x")
+            refuses("only reading", "PRAGMA user_version = 9")
+            refuses("one statement", "SELECT 1; SELECT 2")
+            refuses("no such table", "SELECT * FROM no_such")
+            refuses("has 1 parameters, 0 values", "SELECT ?")
+            r:close()
+            refuses("closed", "SELECT 1")
+            local none, message, code = heapsift.results("]=] .. folder .. [=[/ask.lua")
+            assert(none == nil and code == "format", message)
+            heapsift.write("r.db")
+        ]=]) }, folder))
+    end)
+
+    it("streams the same records as JSON lines", function()
+        local out, code = batch("totals.lua", "dumps", "--format", "jsonl")
+        assert.same(4, code)
+        batch("totals.lua", "dumps", "--out", "r.db", "--resume")
+        local streamed = program.lines(out)
+        local exported = program.lines(program.output({ "run", "export", "r.db", "--what", "all" }, folder))
+        table.sort(streamed)
+        table.sort(exported)
+        assert.same(exported, streamed)
+    end)
+
+    it("stores and shows hostile names and texts", function()
+        local names = { "x'; DROP TABLE inputs;--.dmp", "a\27[2Jb\nc.dmp", "bad\xff\xfe.dmp", "--out.dmp", "%s%n.dmp" }
+        os.execute("mkdir " .. quote(folder .. "/odd"))
+        for i, name in ipairs(names) do
+            os.execute(("cp %s %s"):format(quote(folder .. "/dumps/1.dmp"), quote(folder .. "/odd/" .. name)))
+            if i > 1 then os.execute(("printf %d >> %s"):format(i, quote(folder .. "/odd/" .. name))) end
+        end
+        write("odd.lua", [[report:add { claim = "'); DELETE FROM runs; --\27]0;x\7 \xff \u{202e}", confidence = 1.0,
+            module = "m'\0", evidence = { "<script>", "\r\n" } }
+            report:table("t'\27", { "a'\8" }, { { "b\27c" } })
+            report:figure("f\27'", "=1+1\x9b")]])
+        local out, code, err = batch("odd.lua", "odd", "--out", "o.db", "--jobs", "2")
+        assert.same(0, code, out .. err)
+        out = out .. batch("odd.lua", "odd", "--out", "o.db", "--resume")
+        assert.truthy(out:find "0 dumps run", out)
+        assert.same({ "5|5|2" }, ask("o.db", "SELECT count(*), count(dump_id), count(path_bytes) FROM inputs"))
+        assert.same({ "1" }, ask("o.db", "SELECT count(DISTINCT claim) FROM findings"))
+        for _, what in ipairs { "all", "finding_list", "figures", "inputs" } do
+            out = out .. program.output({ "run", "export", "o.db", "--what", what }, folder)
+        end
+        out = out .. shell "sqlite3 o.db .dump | grep -v path_bytes | grep -v '^INSERT INTO inputs'"
+        assert.falsy(out:find "[%z\1-\8\11-\31\127]")
+        assert.truthy(utf8.len(out))
+        assert.truthy(program.output({ "run", "export", "o.db", "--what", "figures" }, folder):find("'=1+1", 1, true))
+    end)
+
+    it("lets one batch write", function()
+        write("slow.lua", "heapsift.script {} local t = 0 for i = 1, 2e7 do t = t + i end report:figure('t', t)")
+        local out = shell [[
+            "$H" batch slow.lua dumps/1.dmp dumps/2.dmp --jobs 1 --out two.db > first.txt & first=$!
+            for i in 1 2 3 4 5 6 7 8 9 10; do [ -s two.db.lock ] && break; sleep 0.1; done
+            "$H" batch slow.lua dumps/3.dmp --out two.db --resume; echo "second $?"
+            wait $first; echo "first $?"
+            "$H" batch slow.lua dumps/3.dmp --jobs 1 --out two.db --resume > /dev/null; echo "third $?"]]
+        assert.truthy(out:find "two.db: another batch writes to it %(process %d+ on [^)]+%)", out)
+        assert.truthy(out:find "second 5\nfirst 0\nthird 0\n", out)
+        assert.same({ "3" }, ask("two.db", "SELECT count(*) FROM results WHERE state = 'done'"))
+    end)
+
+    it("loses nothing to kill -9, Ctrl-C and a full disk", function()
+        write("long.lua", SCRIPT .. [[
+            local rows = {}
+            for i = 1, 300 do rows[i] = { i, ("z"):rep(200) } end
+            report:table("long", { "n", "z" }, rows)]])
+        batch("long.lua", "dumps", "--out", "whole.db")
+        local out = shell [[
+            ( ulimit -f 512; "$H" batch long.lua dumps --jobs 1 --out full.db > /dev/null; echo "full $?" )
+            "$H" batch long.lua dumps --out full.db --resume > /dev/null; echo "rest $?"
+            "$H" batch long.lua dumps --jobs 1 --out int.db > int.txt & pid=$!
+            sleep 0.15; kill -TERM $pid; wait $pid; echo "int $?"
+            "$H" batch long.lua dumps --out int.db --resume > /dev/null; echo "rest $?"
+            for pause in 0.05 0.1 0.15 0.2; do
+                "$H" batch long.lua dumps --jobs 2 --out kill.db --resume > /dev/null & pid=$!
+                sleep $pause; kill -9 $pid; wait $pid 2> /dev/null
+            done
+            "$H" batch long.lua dumps --out kill.db --resume > /dev/null; echo "kill $?"]]
+        assert.truthy(out:find "full.db: [^\n]*%-%-resume goes on\nfull 5\nrest 4\n", out)
+        assert.truthy(out:find "int 1[34]3?\nrest 4\n" and out:find "kill 4", out)
+        local whole = content "whole.db"
+        assert.same(whole, content "full.db")
+        assert.same(whole, content "int.db")
+        assert.same(whole, content "kill.db")
     end)
 end)

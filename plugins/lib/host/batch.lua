@@ -9,6 +9,7 @@ local declaration = require "host.declaration"
 local ends = require "host.ends"
 local json = require "host.json"
 local options = require "host.options"
+local records = require "records"
 local run = require "host.run"
 local view = require "host.batch_view"
 
@@ -52,6 +53,12 @@ local function open_store(given)
     local store, message, kind = core.store(given.out, mode)
     if store then return store end
     ends.fail(kind == "argument" and "usage" or "failed", message, given.out)
+end
+
+local function open_file(path)
+    local file, why = core.output(path)
+    if not file then ends.fail("failed", ("cannot write %s: %s"):format(path, why), false) end
+    return file
 end
 
 -- Lists everything the user named; returns how many files in folders were left alone.
@@ -252,10 +259,19 @@ function Batch:dump_ended(task, report)
     else
         self.state.done = self.state.done + 1
     end
+    self:stream(task.dump_id)
     if task.archive then
         task.archive.open = task.archive.open - 1
         self:archive_ended(task.archive)
     end
+end
+
+-- With --format jsonl: the records of a dump as soon as they are stored; nil: those of all inputs.
+function Batch:stream(dump_id)
+    if self.given.format ~= "jsonl" then return end
+    records.each(self.questions, dump_id, function(line)
+        if self.file then self.file:write(line) else core.write_raw(line) end
+    end, not dump_id and "input" or nil)
 end
 
 function Batch:report_came(report)
@@ -315,28 +331,11 @@ function Batch:loop()
     self.state.interrupted = true
 end
 
--- Options that the children need too.
-local function common_words(common)
-    local list = {}
-    for _, dir in ipairs(common.plugins or {}) do
-        list[#list + 1] = "--plugins"
-        list[#list + 1] = dir
-    end
-    if common.memory_limit then
-        list[#list + 1] = "--memory-limit"
-        list[#list + 1] = tostring(common.memory_limit)
-    end
-    for _, flag in ipairs { "windbg_names", "allow_files", "traceback" } do
-        if common[flag] then list[#list + 1] = "--" .. flag:gsub("_", "-") end
-    end
-    return list
-end
-
 local function new(given, common, store)
     local progress = given.progress or (core.on_terminal() and not common.no_progress and "line" or "none")
     return setmetatable({
         given = given, store = store, pool = core.pool(), view = view.new(progress),
-        common_words = common_words(common),
+        common_words = options.again(common),
         limits = { timeout = given.timeout, memory = given.memory, output = given.output_limit },
         threads = math.max(1, core.processors() // given.jobs), running = {}, running_count = 0, in_flight = {},
         queue = {}, unpackers = {}, unpacker_count = 0, waiting_unpackers = {},
@@ -388,6 +387,10 @@ function batch.run(data_dir, common, given, target, is_plugin)
     stored(given, store:run_begin(target.name, json.line(setmetatable(given.words, { __jsontype = "array" })),
         code.hash(data_dir, target, common.plugins), settings_of(given)))
     local self = new(given, common, store)
+    if given.format == "jsonl" then
+        self.questions = store:questions()
+        self.file = given.out and open_file(given.out)
+    end
     local ok, failure = pcall(function()
         self.state.skipped = list_inputs(given, store)
         local listed, pending = store:pending(given.retry_failed or false)
@@ -405,8 +408,11 @@ function batch.run(data_dir, common, given, target, is_plugin)
         error(failure, 0)
     end
     local confidence = self:look_back()
+    self:stream()
+    if self.file then self.file:close() end
+    if self.questions then self.questions:close() end
     store:close()
-    self.view:summary(self.state, common.json)
+    if given.format ~= "jsonl" or given.out then self.view:summary(self.state, common.json) end
     return exit_code(self, common, confidence)
 end
 

@@ -88,6 +88,21 @@ function options.split(line)
     return given, rest
 end
 
+-- Words that say the same to a child process, but for what concerns only the parent.
+local PARENT_ONLY <const> = { json = true, help = true, ["no-progress"] = true, ["fail-on"] = true }
+
+function options.again(given)
+    local list = {}
+    for _, each in ipairs(COMMON) do
+        local value = not PARENT_ONLY[each.name] and given[(each.name:gsub("-", "_"))]
+        if value and not each.value then list[#list + 1] = "--" .. each.name end
+        for _, one in ipairs(value and each.value and (each.many and value or { value }) or {}) do
+            list[#list + 1] = ("--%s=%s"):format(each.name, one)
+        end
+    end
+    return list
+end
+
 -- ---- the parser of one script ----
 
 local PLACES <const> = { address = "ADDRESS", integer = "N", number = "NUMBER", string = "TEXT", path = "FILE" }

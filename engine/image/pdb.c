@@ -212,9 +212,11 @@ const char *hs_pdb_text(struct hs_pdb *pdb, const uint8_t *name, const uint8_t *
     known = hs_map_value(&pdb->escaped, (uintptr_t)name);
     if (known && !*known) {
         hs_text_init(&text);
-        hs_text_add_escaped(&text, name, (size_t)(p - name), false);
-        if (!text.failed)
-            kept = hs_arena_string(&pdb->arena, text.size ? text.bytes : "?");
+        if (pdb->escaped_size <= pdb->mapping.bytes.size)
+            hs_text_add_escaped(&text, name, (size_t)(p - name), false);
+        if (!text.failed && text.size)
+            kept = hs_arena_string(&pdb->arena, text.bytes);
+        pdb->escaped_size += text.size;
         hs_text_deinit(&text);
         *known = kept ? (uintptr_t)kept : (uintptr_t) "?";
     }
@@ -229,7 +231,7 @@ enum hs_status hs_pdb_read_modules(struct hs_pdb *pdb)
 {
     struct hs_msf_bytes list;
     enum hs_status status = hs_msf_load(&pdb->msf, DBI_STREAM, pdb->modules_off, pdb->modules_size, &list);
-    uint64_t off = 0;
+    uint64_t off = 0, total = 0;
     size_t capacity;
 
     if (status != HS_OK)
@@ -246,6 +248,11 @@ enum hs_status hs_pdb_read_modules(struct hs_pdb *pdb)
 
         module->stream = hs_load_u16(row + 34);
         module->size = module->stream == NO_STREAM ? 0 : hs_load_u32(row + 36);
+        if (module->size > hs_msf_size(&pdb->msf, module->stream))
+            module->size = (uint32_t)hs_msf_size(&pdb->msf, module->stream);
+        total += module->size;
+        if (total > pdb->mapping.bytes.size) /* several have one stream: reading it again and again is no use */
+            module->size = 0;
         pdb->module_count++;
         name = memchr(row + MODULE_HEADER_SIZE, 0, (size_t)(end - row - MODULE_HEADER_SIZE));
         object = name && name + 1 < end ? memchr(name + 1, 0, (size_t)(end - name - 1)) : NULL;

@@ -78,6 +78,7 @@ struct hs_pdb {
     size_t live_globals, live_count;
     struct hs_map names;            /* hash of a plain name -> offset of its record + 1 */
     struct hs_types *_Atomic types; /* types.c; NULL until asked for */
+    uint64_t escaped_size;          /* bytes of these copies: no more than the file has */
     struct hs_map escaped; /* name in the file -> escaped copy, for the few that are not plain ASCII; under `lock` */
 };
 

@@ -157,6 +157,22 @@ static bool sort_offsets(uint32_t *offsets, size_t count)
     return true;
 }
 
+/* Records do not overlap: what begins inside another one is none. So all names together are no longer than the stream. */
+static void drop_overlaps(struct hs_pdb *pdb, size_t from)
+{
+    uint64_t end = 0;
+    size_t kept = from;
+    struct record record;
+
+    for (size_t i = from; i < pdb->live_count; i++) {
+        if (pdb->live[i] < end || !record_at(pdb->records.span, pdb->live[i], &record))
+            continue;
+        end = pdb->live[i] + record_size(&record);
+        pdb->live[kept++] = pdb->live[i];
+    }
+    pdb->live_count = kept;
+}
+
 /* Appends the offsets of the records that a hash table names: an incremental linker leaves dead records behind, which
  * no table names. Rows of 8 bytes: offset + 1, count of references. */
 static enum hs_status read_hash(struct hs_pdb *pdb, uint32_t stream, uint64_t off)
@@ -189,7 +205,10 @@ static enum hs_status read_hash(struct hs_pdb *pdb, uint32_t stream, uint64_t of
         live[pdb->live_count++] = row - 1;
     }
     hs_msf_unload(&rows);
-    return is_sorted || sort_offsets(live + from, pdb->live_count - from) ? HS_OK : HS_ERR_MEMORY;
+    if (!is_sorted && !sort_offsets(live + from, pdb->live_count - from))
+        return HS_ERR_MEMORY;
+    drop_overlaps(pdb, from);
+    return HS_OK;
 }
 
 /* Whether entry `a` names an address better than `b`: data by its own name, not by a decorated public. */

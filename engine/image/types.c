@@ -7,7 +7,9 @@
 #define HEADER_SIZE 56u
 #define FIRST_ID 0x1000u /* below are the types that need no record */
 #define CHECKPOINT 64u   /* records between two places that are remembered, where the PDB does not tell them itself */
+#define GAP_MAX 1024u    /* records between two places that the PDB tells: linkers tell one each 8 KiB */
 #define STEPS_MAX 64u    /* modifiers on one type; continued lists of members */
+#define TRIES_MAX 4096u  /* records of one hash */
 #define NO_STREAM 0xffffu
 
 #define LEAF_MODIFIER 0x1001u
@@ -148,6 +150,23 @@ static bool make_places(struct hs_types *types)
     return true;
 }
 
+/* Whether the places that the PDB tells are of use: in order, from the first record to the last, close enough. */
+static bool are_places(const struct hs_types *types, struct hs_span rows)
+{
+    uint32_t last = types->first;
+
+    if (rows.size < 8 || hs_load_u32(rows.bytes) != types->first)
+        return false;
+    for (uint64_t off = 0; off + 8 <= rows.size; off += 8) {
+        uint32_t id = hs_load_u32(rows.bytes + off);
+
+        if (id < last || id - last > GAP_MAX)
+            return false;
+        last = id;
+    }
+    return last >= types->end || types->end - last <= GAP_MAX;
+}
+
 static bool find_record(const struct hs_types *types, uint32_t id, struct cursor *record_ret)
 {
     size_t low = 0, high = types->rows.size / 8;
@@ -205,11 +224,12 @@ static bool open_types(struct hs_pdb *pdb, struct hs_types *types)
         if (status != HS_ERR_MEMORY)
             status =
                 hs_msf_load(&pdb->msf, hash_stream, hs_load_u32(header + 40), hs_load_u32(header + 44), &types->places);
-        types->rows = types->places.span;
+        if (are_places(types, types->places.span))
+            types->rows = types->places.span;
     }
     if (status == HS_ERR_MEMORY)
         return false;
-    return types->rows.size >= 8 || make_places(types);
+    return types->rows.size > 0 || make_places(types);
 }
 
 void hs_types_destroy(struct hs_types *types)
@@ -311,12 +331,16 @@ static bool defines(struct cursor record, struct hs_span name, bool unique)
 static uint32_t find_hashed(const struct hs_types *types, struct hs_span hashed, struct hs_span name, bool unique)
 {
     uint32_t bucket = types->bucket_count ? hash_name(hashed) % types->bucket_count : 0;
+    unsigned tries = 0;
     struct cursor record;
 
-    for (uint32_t id = types->first; types->bucket_count && id < types->end; id++)
-        if (hs_load_u32(types->hashes.span.bytes + 4 * (size_t)(id - types->first)) == bucket &&
-            find_record(types, id, &record) && defines(record, name, unique))
+    for (uint32_t id = types->first; types->bucket_count && id < types->end && tries < TRIES_MAX; id++) {
+        if (hs_load_u32(types->hashes.span.bytes + 4 * (size_t)(id - types->first)) != bucket)
+            continue;
+        tries++;
+        if (find_record(types, id, &record) && defines(record, name, unique))
             return id;
+    }
     return 0;
 }
 
@@ -481,6 +505,8 @@ static bool read_type(struct hs_pdb *pdb, const struct hs_types *types, uint32_t
     switch (take_u16(&body)) {
     case LEAF_MODIFIER:
         *again_ret = take_u32(&body);
+        if (*again_ret >= id)
+            *again_ret = 0; /* records only name those before them */
         flags = take_u16(&body);
         type->is_const |= (flags & 1) != 0;
         type->is_volatile |= (flags & 2) != 0;
@@ -637,6 +663,7 @@ bool hs_pdb_next_member(struct hs_pdb *pdb, const struct hs_type *type, struct h
     const struct hs_types *types = need_types(pdb);
     struct cursor list;
     struct hs_type bits;
+    uint32_t next_list;
     uint16_t leaf;
 
     if (!types)
@@ -655,9 +682,10 @@ bool hs_pdb_next_member(struct hs_pdb *pdb, const struct hs_type *type, struct h
         leaf = take_u16(&list);
         if (leaf == LEAF_CONTINUED) {
             take_u16(&list);
-            if (++place->continued > STEPS_MAX * 16)
-                return false;
-            place->list = take_u32(&list);
+            next_list = take_u32(&list);
+            if (next_list >= place->list || ++place->continued > STEPS_MAX)
+                return false; /* records only name those before them */
+            place->list = next_list;
             place->off = 0;
             continue;
         }

@@ -230,8 +230,15 @@ static int compare_by_va(const void *a, const void *b)
 
 size_t hs_heaps_extent_below(const struct hs_heaps *heaps, hs_va va)
 {
-    size_t low = 0, high = heaps->extents_by_va_count;
+    size_t low, high;
+    uint64_t slice = (va - heaps->near_va) >> heaps->near_shift;
 
+    if (!heaps->near || va < heaps->near_va)
+        return SIZE_MAX;
+    if (slice >= HS_NEAR_COUNT)
+        slice = HS_NEAR_COUNT - 1;
+    low = heaps->near[slice];
+    high = slice + 1 < HS_NEAR_COUNT ? heaps->near[slice + 1] : heaps->extents_by_va_count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
 
@@ -253,6 +260,27 @@ static void drop_large(struct hs_heaps *heaps, struct hs_extent *large, hs_va se
     heaps->heaps[large->heap_idx].large_committed -= large->size;
     heaps->lost[large->heap_idx] += segment_va - large->va;
     large->size = 0;
+}
+
+/* Cuts the address range of the extents into slices, so that nobody has to search all of them. */
+static enum hs_status slice_extents(struct hs_heaps *heaps, struct hs_error *err)
+{
+    size_t count = heaps->extents_by_va_count, below = 0;
+
+    if (count == 0)
+        return HS_OK;
+    heaps->near = hs_arena_alloc(&heaps->arena, HS_NEAR_COUNT, sizeof *heaps->near);
+    if (!heaps->near)
+        return hs_fail_memory(err, "the pieces of the heaps");
+    heaps->near_va = heaps->extents_by_va[0].va;
+    while ((heaps->extents_by_va[count - 1].va - heaps->near_va) >> heaps->near_shift >= HS_NEAR_COUNT)
+        heaps->near_shift++;
+    for (uint64_t slice = 0; slice < HS_NEAR_COUNT; slice++) {
+        while (below < count && heaps->extents_by_va[below].va - heaps->near_va <= slice << heaps->near_shift)
+            below++;
+        heaps->near[slice] = (uint32_t)below;
+    }
+    return HS_OK;
 }
 
 /* Sorts the extents by address; one that overlaps an earlier one is emptied with a note. */
@@ -291,7 +319,7 @@ static enum hs_status sort_extents(struct hs_heaps *heaps, struct hs_error *err)
         }
     }
     free(order);
-    return HS_OK;
+    return slice_extents(heaps, err);
 }
 
 static enum hs_status read_heaps(struct hs_heaps *heaps, struct hs_error *err)

@@ -60,6 +60,10 @@ struct hs_heaps {
     bool too_many;                         /* extents: some were left out */
     struct hs_extent_place *extents_by_va; /* those that are not empty, in address order */
     size_t extents_by_va_count;
+    /* Where to look among them: near[i] of them begin at or below near_va + (i << near_shift). */
+    uint32_t *near;
+    hs_va near_va;
+    unsigned near_shift;
     uint64_t *lost; /* a heap: bytes whose headers or segment records cannot be used, known before the walk */
 };
 
@@ -67,6 +71,7 @@ struct hs_heaps {
 HS_MUST_CHECK enum hs_status hs_heaps_init(struct hs_heaps *heaps, const struct hs_process *process,
                                            struct hs_notes *notes, struct hs_error *err);
 void hs_heaps_deinit(struct hs_heaps *heaps);
+#define HS_NEAR_COUNT 32768u /* slices of the address range of all heaps */
 /* Index into extents_by_va of the last extent that begins at or below `va`; SIZE_MAX if there is none. */
 size_t hs_heaps_extent_below(const struct hs_heaps *heaps, hs_va va);
 

@@ -174,6 +174,30 @@ static void found(struct look *look, const struct piece *piece, uint32_t holder,
     }
 }
 
+/* Looks at every aligned word of memory that lies together; gives how many bytes it has looked at. */
+static uint64_t look_at_bytes(struct look *look, const struct piece *piece, uint32_t holder, hs_va va,
+                              const uint8_t *bytes, uint64_t size)
+{
+    uint64_t at = 0;
+
+    if (look->pointer == 4) {
+        for (; at + 4 <= size; at += 4) {
+            hs_va value = hs_load_u32(bytes + at);
+
+            if (may_point(look, value))
+                found(look, piece, holder, va + at, value);
+        }
+    } else {
+        for (; at + 8 <= size; at += 8) {
+            hs_va value = hs_load_u64(bytes + at);
+
+            if (may_point(look, value))
+                found(look, piece, holder, va + at, value);
+        }
+    }
+    return at;
+}
+
 /* Looks at every aligned word of [va, end). */
 static void look_at(struct look *look, const struct piece *piece, uint32_t holder, hs_va va, hs_va end)
 {
@@ -183,8 +207,6 @@ static void look_at(struct look *look, const struct piece *piece, uint32_t holde
     while (va < end && end - va >= pointer) {
         struct hs_span view = hs_space_view(&look->dump->space, va);
         uint64_t size = view.size < end - va ? view.size : end - va;
-        const uint8_t *bytes = view.bytes;
-        uint64_t at = 0;
 
         if (size < pointer) {
             hs_va value;
@@ -201,22 +223,7 @@ static void look_at(struct look *look, const struct piece *piece, uint32_t holde
                 va = (look->dump->space.ranges[next].va + pointer - 1) / pointer * pointer;
             continue;
         }
-        if (pointer == 4) {
-            for (; at + 4 <= size; at += 4) {
-                hs_va value = hs_load_u32(bytes + at);
-
-                if (may_point(look, value))
-                    found(look, piece, holder, va + at, value);
-            }
-        } else {
-            for (; at + 8 <= size; at += 8) {
-                hs_va value = hs_load_u64(bytes + at);
-
-                if (may_point(look, value))
-                    found(look, piece, holder, va + at, value);
-            }
-        }
-        va += at;
+        va += look_at_bytes(look, piece, holder, va, view.bytes, size);
     }
 }
 
@@ -337,9 +344,13 @@ static void look_at_shard(struct look *look, size_t shard)
     hs_set_cursor_init(&cursor, look->from, hs_shard_from(look->from, shard), hs_shard_to(look->from, shard));
     while ((count = hs_set_cursor_take(&cursor, spots)) > 0) {
         for (const struct hs_spot *spot = spots; spot < spots + count; spot++) {
-            hs_va user = spot->extent->va + hs_spot_user_off(heaps, spot);
+            const struct hs_extent *extent = spot->extent;
+            uint64_t off = hs_spot_user_off(heaps, spot);
+            hs_va user = extent->va + off;
 
-            if (spot->extent->kind != HS_EXTENT_HOLE)
+            if (extent->kind == HS_EXTENT_RUN && off + spot->brief.size <= extent->size && user % look->pointer == 0)
+                look_at_bytes(look, &block, spot->id, user, extent->bytes + off, spot->brief.size);
+            else if (extent->kind != HS_EXTENT_HOLE)
                 look_at(look, &block, spot->id, user, user + spot->brief.size);
         }
     }

@@ -10,16 +10,16 @@ heapsift.script {
 Addresses are hex and may be sums: 0372e598+f8+14. LAST is the last byte to show, as in `dc START END`.
 Without LAST, --words or --length 128 bytes are shown; ascii and unicode run to the end of the text, at most
 1024 characters.
---as: dwords-text is `dc`, bytes `db`, dwords `dd`, qwords `dq`, pointers `dp`, symbols `dps` and `dds`, ascii
-`da`, unicode `du`.]],
+--as: dwords-text is `dc`, bytes `db`, words `dw`, dwords `dd`, qwords `dq`, pointers `dp`, symbols `dps`,
+dword-symbols `dds`, qword-symbols `dqs`, ascii `da`, unicode `du`.]],
     args = {
         { name = "address", type = "address", doc = "first byte" },
         { name = "last", type = "address", optional = true, doc = "last byte" },
     },
     options = {
         as = { type = "choice", default = "dwords-text", doc = "how to show it",
-               choices = { "dwords-text", "bytes", "dwords", "qwords", "pointers", "symbols", "ascii",
-                           "unicode" } },
+               choices = { "dwords-text", "bytes", "words", "dwords", "qwords", "pointers", "symbols",
+                           "dword-symbols", "qword-symbols", "ascii", "unicode" } },
         words = { type = "integer", min = 1, doc = "how many elements (dwords, bytes, characters)" },
         length = { type = "address", doc = "how many bytes, hex" },
     },
@@ -40,10 +40,13 @@ local BYTES_MAX <const> = 16 << 20
 local SHAPES <const> = {
     ["dwords-text"] = { size = 4, per_row = 4, text = true },
     bytes = { size = 1, per_row = 16, text = true },
+    words = { size = 2, per_row = 8 },
     dwords = { size = 4, per_row = 4 },
     qwords = { size = 8, per_row = 2 },
     pointers = { size = dump.pointer_size, per_row = 16 // dump.pointer_size },
     symbols = { size = dump.pointer_size, per_row = 1, symbols = true },
+    ["dword-symbols"] = { size = 4, per_row = 1, symbols = true },
+    ["qword-symbols"] = { size = 8, per_row = 1, symbols = true },
     ascii = { size = 1, characters = true },
     unicode = { size = 2, characters = true },
 }

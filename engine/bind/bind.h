@@ -22,7 +22,7 @@
 /* Registry field: text that is the source of labels whose caller names none; nil: "". */
 #define HS_BIND_LABEL_SOURCE "heapsift.label_source"
 
-/* Registry key of a table { eval = function(dump, text) } of functions that do the work of methods of the dump. */
+/* Registry key of a table { eval =, command = function(dump, text) } of functions that do the work of methods of the dump. */
 #define HS_BIND_ANSWERS "heapsift.answers"
 
 /* Registry field: the value that is raised where work was cancelled from outside; nil: a text. */

@@ -20,3 +20,9 @@ int bind_dump_eval(lua_State *lua)
 {
     return answer(lua, "eval");
 }
+
+/* dump:command(line) -> data, or nil, message, code */
+int bind_dump_command(lua_State *lua)
+{
+    return answer(lua, "command");
+}

@@ -211,6 +211,7 @@ static const luaL_Reg dump_methods[] = {
     {"pdb_types", bind_dump_pdb_types},
 
     {"eval", bind_dump_eval},
+    {"command", bind_dump_command},
     {"heaps", bind_dump_heaps},
     {"heap", bind_dump_heap},
     {"block", bind_dump_block},

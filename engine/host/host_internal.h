@@ -19,6 +19,7 @@
 struct host {
     size_t memory_used, memory_limit;
     bool gc_stress;      /* a full collection at every hook */
+    const struct hs_prompt *prompt; /* NULL: no line editor */
     bool stopping;       /* the stop value has been caught: raise it no more */
     bool text_to_stderr; /* stdout is for JSON */
     int stdout_errno;    /* why writing to stdout failed; 0 while it works */
@@ -28,6 +29,12 @@ struct host {
 struct host *host_of(lua_State *lua);
 /* Raises the stop value. */
 _Noreturn void host_stop(lua_State *lua);
+
+/* Looks at signals again as often as at the start, after a stop that did not end the program. */
+void host_watch_again(lua_State *lua);
+
+/* prompt.c: functions of core for `heapsift shell`. */
+extern const luaL_Reg host_prompt_functions[];
 
 /* core.c: pushes the table of functions for the host's Lua code. */
 void host_core_push(lua_State *lua);
@@ -51,6 +58,8 @@ void host_output_create(lua_State *lua);
 
 /* Starts watching: from here on the signals SIGINT, SIGTERM and SIGHUP go to a thread of their own. */
 void host_signals_start(void);
+/* While on, SIGINT stops what runs now and not the program, unless it comes three times. Forgets what was caught. */
+void host_signals_one_command(bool on);
 /* The signal that asked the program to end; 0 if none did. */
 int host_signals_caught(void);
 /* Ends the program after a signal: what was printed so far, one line, no temporary files. Safe from any thread. */

@@ -27,7 +27,9 @@ static struct {
     bool progress;
     atomic_bool held; /* the main thread sees to the end itself */
     atomic_int caught;
-    atomic_bool said; /* that the program was interrupted */
+    atomic_bool one_command; /* SIGINT stops a command only */
+    atomic_int interrupts;   /* of this command */
+    atomic_bool said;        /* that the program was interrupted */
     char input[INPUT_MAX];
     char bus_line[INPUT_MAX + 96]; /* ready for a handler that may not format */
 } watch = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -122,12 +124,14 @@ static void progress_show(void)
 
 static void signal_caught(int number)
 {
-    if (atomic_load(&watch.caught))
-        host_signals_end(); /* asked twice */
+    bool one_command = number == SIGINT && atomic_load(&watch.one_command);
+    int before = one_command ? atomic_fetch_add(&watch.interrupts, 1) - 1 : atomic_load(&watch.caught);
+    if (before > 0)
+        host_signals_end(); /* asked twice; of a command, three times */
     atomic_store(&watch.caught, number);
     pthread_mutex_lock(&watch.lock);
     progress_clear();
-    watch.progress = false;
+    watch.progress = watch.progress && one_command;
     if (watch.job)
         hs_job_cancel(watch.job);
     pthread_mutex_unlock(&watch.lock);
@@ -142,7 +146,8 @@ static void *watch_main(void *context)
         int number = sigtimedwait(set, NULL, &tick);
         if (number > 0) {
             signal_caught(number);
-        } else if (caught && !atomic_load(&watch.held)) {
+        } else if (caught && !atomic_load(&watch.held) &&
+                   !(caught == SIGINT && atomic_load(&watch.one_command))) {
             host_signals_end();
         }
         pthread_mutex_lock(&watch.lock);
@@ -188,6 +193,15 @@ void host_signals_start(void)
 int host_signals_caught(void)
 {
     return atomic_load_explicit(&watch.caught, memory_order_relaxed);
+}
+
+void host_signals_one_command(bool on)
+{
+    if (atomic_load(&watch.caught) > 0 && atomic_load(&watch.caught) != SIGINT)
+        return; /* the end is near */
+    atomic_store(&watch.one_command, on);
+    atomic_store(&watch.interrupts, 0);
+    atomic_store(&watch.caught, 0);
 }
 
 void host_signals_input(const char *input)

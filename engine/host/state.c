@@ -70,6 +70,11 @@ static void hook(lua_State *lua, lua_Debug *record)
     host_stop(lua);
 }
 
+void host_watch_again(lua_State *lua)
+{
+    lua_sethook(lua, hook, LUA_MASKCOUNT, host_of(lua)->gc_stress ? STRESS_COUNT : HOOK_COUNT);
+}
+
 /* ---- where things are ---- */
 
 /* Pushes the data folder, which holds scripts/ and plugins/. */
@@ -170,9 +175,9 @@ static int finish(struct host *host, int code)
     return code == 0 || code == 1 || code == 4 ? 5 : code;
 }
 
-int hs_host_run(int argc, char **argv)
+int hs_host_run(int argc, char **argv, const struct hs_prompt *prompt)
 {
-    struct host host = {.memory_limit = HOST_MEMORY_LIMIT, .gc_stress = set("HEAPSIFT_GC_STRESS")};
+    struct host host = {.memory_limit = HOST_MEMORY_LIMIT, .gc_stress = set("HEAPSIFT_GC_STRESS"), .prompt = prompt};
     host_signals_start();
     lua_State *lua = lua_newstate(allocate, &host);
     if (!lua) {

@@ -257,10 +257,10 @@ end
 
 -- ---- door ----
 
-local function place(text, at)
+local function place(text, at, offset)
     if at > #text then return "at the end" end
     local rest = text:sub(at, at + 19):gsub("%s+", " ")
-    return ("at position %d, before '%s%s'"):format(at, rest, at + 19 < #text and "..." or "")
+    return ("at position %d, before '%s%s'"):format(at + offset, rest, at + 19 < #text and "..." or "")
 end
 
 local function expected()
@@ -288,7 +288,7 @@ local function check_depth(text)
     end
 end
 
-local function guarded(text, work)
+local function guarded(text, offset, work)
     local ok, result = pcall(function()
         if #text > TEXT_MAX then fail(1, "syntax", ("longer than %d bytes"):format(TEXT_MAX)) end
         check_depth(text)
@@ -296,7 +296,7 @@ local function guarded(text, work)
     end)
     if ok then return result end
     if type(result) == "table" and result.message then
-        return nil, ("%s: %s"):format(place(text, result.at), result.message), result.code, result.at
+        return nil, ("%s: %s"):format(place(text, result.at, offset or 0), result.message), result.code, result.at
     end
     if type(result) == "string" and result:find "stack overflow" then
         return nil, "at position 1: nested more than can be read", "syntax", 1
@@ -311,16 +311,18 @@ local function parse(grammar, text)
     return tree
 end
 
+-- `offset` is added to positions that are told: how much stands before the text in its line.
+
 -- The value of a text; or nil, a message with the position, "syntax" | "not-found" | "unmapped", and the position.
-function expression.try(text, world)
-    return guarded(text, function() return compute(world, parse(whole, text)) end)
+function expression.try(text, world, offset)
+    return guarded(text, offset, function() return compute(world, parse(whole, text)) end)
 end
 
 -- What stands behind a command, as { { value = }, { length = , forced = } , ... }: expressions one after the other, and
 -- L20 lengths. Fails as try does. An operator joins what stands on its two sides, blanks or not.
-function expression.list(text, world)
+function expression.list(text, world, offset)
     if not text:find "%S" then return {} end
-    return guarded(text, function()
+    return guarded(text, offset, function()
         local out = {}
         for i, item in ipairs(parse(items, text)) do
             out[i] = { at = item.at, forced = item.forced, value = item.value and compute(world, item.value),

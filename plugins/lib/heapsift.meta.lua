@@ -138,7 +138,10 @@ function heapsift.results(path) end
 ---@field options? table<string, heapsift.option> the type may be left out where there is a default
 ---@field applies? fun(dump: dump): boolean, string? whether it has something to do; why not
 ---@field recognise? fun(dump: dump, set: set): table? recogniser: labels busy blocks; what it returns is for other plugins
----@field run? fun(dump: dump, options: table, report: report): table? heuristic: adds findings; what it returns is for the caller
+---@field run? fun(dump: dump, options: table, report: report): table? heuristic: adds findings; what it returns is for the caller. command: run(dump, call), see docs/shell.md
+---@field words? string[] command: what is typed for it: "!heap", ".echo", "dds"
+---@field switches? table<string, "flag"|"address"|"address?"|integer> command: what -NAME takes: nothing, an expression, one or none, at most so many words
+---@field usage? string command: what .help prints
 
 ---The bytes of a file. Only a path that the user named (an argument or option of type "path"), or a file in a folder so
 ---named, can be read: another one raises.
@@ -332,6 +335,7 @@ function dump:pdb_type(module, name_or_id) end
 ---@param pattern string * and ? stand for any characters and for one; case does not matter
 ---@return { id: integer, name: string, kind: string, size: integer }[] types empty without a PDB
 function dump:pdb_types(module, pattern) end
+
 ---The value of a debugger's expression (MASM syntax): "poi(ntdll!RtlpStackTraceDataBase)+64". Numbers are hex, 0n decimal,
 ---never sign-extended; a bare word is a number, else a symbol, else a register of the current thread. docs/shell.md has
 ---the whole language.
@@ -340,6 +344,14 @@ function dump:pdb_types(module, pattern) end
 ---@return string? message with the position and what was expected there
 ---@return string? code "syntax", "not-found", "unmapped"
 function dump:eval(text) end
+
+---Runs one command of the prompt, `!heap -s` or the like, and gives what its --json prints as `result`: a table, or true
+---where there is nothing to say. Commands are plugins of kind "command"; docs/shell.md lists the bundled ones.
+---@param line string without filters and files
+---@return table|true? data
+---@return string? message with the position
+---@return string? code "syntax", "not-found", "failed"
+function dump:command(line) end
 
 ---Heaps in the order of the PEB's list. The same heap is always the same object.
 ---@return heap[]|fun():heap

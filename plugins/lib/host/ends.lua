@@ -19,6 +19,12 @@ function ends.fail(code, text, subject)
     error(setmetatable({ code = ends.codes[code], text = text, subject = subject }, End), 0)
 end
 
+-- Ends as `e` did, its line told as of a place, unless it tells one itself.
+function ends.within(e, place)
+    if not e.text or e.stop or e.text:find "at position %d" or e.text:find "at the end" then error(e, 0) end
+    error(setmetatable({ code = e.code, text = place .. ": " .. e.text, subject = false }, End), 0)
+end
+
 -- Ends well: what there was to say has been printed.
 function ends.done()
     error(setmetatable({ code = 0 }, End), 0)

@@ -17,12 +17,13 @@ local words = require "host.words"
 
 core.set_ends(function(code, text) ends.fail(code, text, false) end, ends.stop)
 
-local COMMANDS <const> = { "run", "batch", "list", "help", "version" }
+local COMMANDS <const> = { "run", "batch", "shell", "list", "help", "version" }
 
 local USAGE <const> = [[
 Usage: heapsift run NAME|FILE.lua INPUT [ARG...] [options]
        heapsift NAME INPUT [ARG...] [options]      the same for a bundled script
        heapsift batch NAME|FILE.lua PATH... --out FILE.db [options]      over many dumps; see heapsift help batch
+       heapsift shell DUMP [-c 'CMD; CMD' | -f FILE]  the debugger's commands and Lua at one prompt
        heapsift list                               the bundled scripts, and all plugins
        heapsift help [NAME|FILE.lua]               what a script or plugin does and takes; or a name of the Lua surface,
                                                    such as dump:blocks, set, block; or filter
@@ -180,11 +181,19 @@ local function dispatch(common, rest)
         end
         return run_word(common, rest)
     end
+    if word == "shell" then
+        table.remove(rest, 1)
+        return run.shell(data_dir, common, rest)
+    end
     if word == "list" then return list(common) end
     if word == "help" then
         if rest[2] == ":surface" then return surface() end
         if rest[2] == "batch" then
             core.write(batch.USAGE)
+            return 0
+        end
+        if rest[2] == "shell" then
+            core.write(require "host.shell".usage)
             return 0
         end
         if rest[2] then return help_of(common, rest[2]) end

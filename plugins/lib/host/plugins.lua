@@ -10,7 +10,8 @@ local words = require "host.words"
 local plugins = {}
 
 local KINDS <const> = { "recogniser", "heuristic", "command" }
-local FIELDS <const> = { "name", "summary", "kind", "needs", "options", "applies", "recognise", "run" }
+local FIELDS <const> = { "name", "summary", "kind", "needs", "options", "applies", "recognise", "run",
+                         "words", "switches", "usage" }
 local OPTION_FIELDS <const> = { "type", "default", "doc", "choices", "min", "max", "many" }
 
 -- What a plugin can need: whether the dump has it, and what to say if not.
@@ -57,6 +58,8 @@ local function protected(plugin, f, ...)
     if not results[1] and is_grave(results[2]) then error(results[2], 0) end
     return table.unpack(results, 1, results.n)
 end
+
+plugins.protected = protected
 
 -- ---- what a plugin says of itself ----
 
@@ -108,6 +111,34 @@ local function check_options(given, wrong)
     return checked.options
 end
 
+local SWITCH_KINDS <const> = { flag = true, address = true, ["address?"] = true }
+
+-- What only commands have: the words that are typed, the switches behind them, and their help.
+local function check_command(plugin, given, field, wrong)
+    local command = given.kind == "command"
+    for _, name in ipairs { "words", "switches", "usage" } do
+        if given[name] ~= nil and not command then wrong(name, name .. ": only a command has it") end
+    end
+    if not command then return end
+    plugin.words = field("words", "table", true)
+    plugin.switches = field("switches", "table")
+    plugin.usage = field("usage", "string")
+    if #plugin.words == 0 then wrong("words", "words: at least one expected") end
+    for _, word in ipairs(plugin.words) do
+        if type(word) ~= "string" or not (word:find "^[!.][%l_][%l%d_.]*$" or word:find "^[?~]$"
+            or word:find "^%l[%l%d]*$") then
+            wrong("words", ("words: '%s': lower case letters and digits, behind ! or . if any, expected"):format(
+                tostring(word)))
+        end
+    end
+    for name, kind in pairs(plugin.switches or {}) do
+        if type(name) ~= "string" or not name:find "^%l[%l%d]*$" or not (SWITCH_KINDS[kind] or math.type(kind)) then
+            wrong("switches", ("switches.%s: flag, address, address? or a number of words expected"):format(
+                tostring(name)))
+        end
+    end
+end
+
 -- A checked copy of the table that a plugin returned; `text` is its source. Raises a message with file and line.
 local function check(plugin, given, text)
     local function wrong(field, message)
@@ -139,6 +170,7 @@ local function check(plugin, given, text)
     local recognises = plugin.kind == "recogniser"
     plugin.recognise = field("recognise", "function", recognises)
     plugin.run = field("run", "function", not recognises)
+    check_command(plugin, given, field, wrong)
     if recognises and plugin.run then wrong("run", "run: a recogniser has recognise instead") end
     if not recognises and plugin.recognise then wrong("recognise", "recognise: only a recogniser has it") end
     return plugin

@@ -178,6 +178,11 @@ local function finding_lines(finding, out)
     end
 end
 
+-- What was given to report:result, or what stands for it.
+function report.result(self)
+    return states[self].result
+end
+
 -- Everything but the result, as lines.
 function report.lines(self)
     local out = {}

@@ -1,11 +1,13 @@
 -- run.lua: runs one script: its declaration, its command line, its dump, what it reports, and its exit code.
 
 local core = require "host.core"
+local commands = require "host.commands"
 local engine = require "heapsift"
 local declaration = require "host.declaration"
 local ends = require "host.ends"
 local json = require "host.json"
 local options = require "host.options"
+local out = require "host.out"
 local plugins = require "host.plugins"
 local record = require "host.record"
 local report = require "host.report"
@@ -40,6 +42,13 @@ local function declare(context, given)
     if context.declaration then error("heapsift.script: called twice", 3) end
     context.declaration = given
     if context.only_declaration then ends.declared(given) end
+    if context.preset then
+        for _, option in ipairs(given.options) do
+            if context.preset[option.name] == nil then context.preset[option.name] = option.default end
+        end
+        context.globals.args = context.preset
+        return
+    end
     local name = context.script.file and context.script.shown or context.script.name
     local args, paths = options.parse(name, given, context.line, context.common)
     context.paths = paths
@@ -119,7 +128,7 @@ function run.surface_of(context)
         return bytes
     end
 
-    surface.write = core.write
+    surface.write = out.write
 
     function surface.undecorate(name, form)
         if type(name) ~= "string" then error("heapsift.undecorate: a name expected, got " .. type(name), 2) end
@@ -236,11 +245,20 @@ local function handler(e)
     return { bug = text, traceback = trace }
 end
 
+local function dump_object(dump)
+    if not dump then return nil end
+    return json.object {
+        { "path", dump.path }, { "arch", dump.arch }, { "pointer_size", dump.pointer_size },
+        { "windows", dump.windows }, { "service_pack", dump.service_pack }, { "global_flag", dump.global_flag },
+    }
+end
+
 local function new_context(data_dir, common, script, line)
     return {
         data_dir = data_dir, common = common, script = script, line = line, globals = {},
         plugin_notes = {}, recognised = setmetatable({}, { __mode = "k" }),
         plugin_dirs = scripts.plugin_dirs(data_dir, common.plugins),
+        all_plugins = run.plugins, run_inside = run.inside, protected = plugins.protected, dump_object = dump_object,
     }
 end
 
@@ -264,14 +282,6 @@ function run.declaration(data_dir, common, script)
     if e.bug then return nil, e.bug end
     if e.stop then error(e, 0) end
     return e.declaration or false
-end
-
-local function dump_object(dump)
-    if not dump then return nil end
-    return json.object {
-        { "path", dump.path }, { "arch", dump.arch }, { "pointer_size", dump.pointer_size },
-        { "windows", dump.windows }, { "service_pack", dump.service_pack }, { "global_flag", dump.global_flag },
-    }
 end
 
 local function is_open(dump)
@@ -335,17 +345,13 @@ local function callers_of(data_dir, common)
 end
 
 -- Gives the engine's side the Lua it calls.
-local function prepare_engine(data_dir, common)
-    core.set_callers(function() return callers_of(data_dir, common) end)
+local function prepare_engine(context)
+    core.set_callers(function() return callers_of(context.data_dir, context.common) end)
     core.set_filter(function(text, expression) return require "filter".try(text, expression) end)
     core.set_undecorate(function(name, form) return require "undecorate".name(name, form) end)
     core.set_answers {
-        eval = function(dump, text)
-            local expression = require "expression"
-            local value, message, code = expression.try(text, expression.world(dump))
-            if value then return value end
-            return nil, "expression: " .. message, code
-        end,
+        eval = commands.eval,
+        command = function(dump, text) return commands.data(context, dump, text) end,
     }
 end
 
@@ -362,7 +368,7 @@ end
 function run.script(data_dir, common, script, line, worker)
     local context = new_context(data_dir, common, script, line)
     context.worker = worker
-    prepare_engine(data_dir, common)
+    prepare_engine(context)
     return conclude(context, execute(context))
 end
 
@@ -370,15 +376,16 @@ end
 
 -- The plugins that `common` leads to, for lists.
 function run.all_plugins(data_dir, common)
-    prepare_engine(data_dir, common)
-    return run.plugins(new_context(data_dir, common, { shown = "heapsift", dir = "." }, {}))
+    local context = new_context(data_dir, common, { shown = "heapsift", dir = "." }, {})
+    prepare_engine(context)
+    return run.plugins(context)
 end
 
 -- Runs a heuristic plugin as if it were a script.
 function run.heuristic(data_dir, common, plugin, line, worker)
     local context = new_context(data_dir, common, { name = plugin.name, shown = plugin.shown, dir = plugin.dir }, line)
     context.worker = worker
-    prepare_engine(data_dir, common)
+    prepare_engine(context)
     local surface = run.surface_of(context)
     local ok, e = xpcall(function()
         declare(context, plugins.declaration(plugin))
@@ -393,6 +400,36 @@ end
 
 run.plugin_declaration = plugins.declaration
 
+-- ---- the prompt ----
+
+-- Runs a bundled script on an open dump from inside a command. `preset`: its arguments and options by name. Gives its
+-- result if preset.json, else it prints.
+function run.inside(context, dump, name, preset)
+    local inner = setmetatable({
+        script = scripts.bundled(context.data_dir, name), preset = preset, dump = dump,
+        globals = { dump = dump, report = report.new() }, declaration = false,
+    }, { __index = context })
+    local chunk, message = sandbox.load_file(inner.script.path, inner.script.shown, environment(inner))
+    if not chunk then error(message, 0) end
+    chunk()
+    if preset.json then return report.result(inner.globals.report) end
+    for _, text in ipairs(report.lines(inner.globals.report)) do out.print(text) end
+end
+
+-- `heapsift shell ...`
+function run.shell(data_dir, common, rest)
+    return require "host.shell".main(rest, common, function(path)
+        local context = new_context(data_dir, common, { name = "shell", shown = "line", dir = "." }, {})
+        prepare_engine(context)
+        core.set_windbg_names(true)
+        set_input(context, path)
+        context.dump = open_input(context, path)
+        context.declaration = declaration.check {}
+        context.globals = { dump = context.dump, args = {}, report = report.new() }
+        return context, context.dump, environment(context)
+    end)
+end
+
 -- The text of `help NAME` and `NAME --help`.
 function run.help(data_dir, common, script)
     local given, message = run.declaration(data_dir, common, script)
@@ -403,6 +440,7 @@ end
 -- The same for a plugin.
 function run.plugin_help(plugin)
     if plugin.kind == "heuristic" then return options.help(plugin.name, plugins.declaration(plugin)) end
+    if plugin.kind == "command" then return commands.help(plugin) end
     return ("%s: %s\n\nA %s; it is not run by itself.\n"):format(plugin.name, plugin.summary, plugin.kind)
 end
 

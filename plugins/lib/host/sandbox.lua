@@ -2,6 +2,7 @@
 
 local core = require "host.core"
 local ends = require "host.ends"
+local out = require "host.out"
 local words = require "host.words"
 
 local sandbox = {}
@@ -151,7 +152,7 @@ function sandbox.new(context, surface, late)
     env.load = function(chunk, name, _, chunk_env)
         return load(chunk, name or "=load", "t", chunk_env == nil and env or chunk_env)
     end
-    env.print = core.print
+    env.print = out.print
     env.lpeg = copy(require "lpeg")
     env.heapsift = strict("heapsift", surface)
     if context.common.allow_files then env.io, env.os = io, os end

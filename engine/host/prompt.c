@@ -1,0 +1,171 @@
+/* prompt.c - what `heapsift shell` needs beyond scripts: the line editor, Ctrl-C that stops a command only, and
+ * disassembly. */
+#include "host/host_internal.h"
+
+#include <capstone/capstone.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define COMPLETER "heapsift.host.completer" /* registry: function (text before the cursor) -> typed bytes, list */
+
+static const struct hs_prompt *prompt_of(lua_State *lua)
+{
+    const struct hs_prompt *prompt = host_of(lua)->prompt;
+    if (!prompt)
+        luaL_error(lua, "no line editor");
+    return prompt;
+}
+
+/* core.prompt_open([history path]) -> whether lines can be edited: stdin and stdout are a terminal */
+static int prompt_open(lua_State *lua)
+{
+    const struct hs_prompt *prompt = host_of(lua)->prompt;
+    bool terminal = prompt && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+    lua_pushboolean(lua, terminal && prompt->open(luaL_optstring(lua, 1, NULL)));
+    return 1;
+}
+
+/* Called by the editor in the middle of a line: errors give no candidates. */
+static char *complete(void *context, const char *line, size_t size, size_t *typed_ret)
+{
+    lua_State *lua = context;
+    int top = lua_gettop(lua);
+    char *list = NULL;
+    if (lua_checkstack(lua, 8) && lua_getfield(lua, LUA_REGISTRYINDEX, COMPLETER) == LUA_TFUNCTION) {
+        lua_pushlstring(lua, line, size);
+        if (lua_pcall(lua, 1, 2, 0) == LUA_OK && lua_isinteger(lua, -2) && lua_isstring(lua, -1)) {
+            lua_Integer typed = lua_tointeger(lua, -2);
+            *typed_ret = typed >= 0 && (size_t)typed <= size ? (size_t)typed : 0;
+            list = strdup(lua_tostring(lua, -1));
+        }
+    }
+    lua_settop(lua, top);
+    return list;
+}
+
+/* core.prompt_read(prompt, completer) -> line; "" and true if it was given up; nil at the end of input */
+static int prompt_read(lua_State *lua)
+{
+    const struct hs_prompt *prompt = prompt_of(lua);
+    const char *text = luaL_checkstring(lua, 1);
+    luaL_checktype(lua, 2, LUA_TFUNCTION);
+    lua_settop(lua, 2);
+    lua_setfield(lua, LUA_REGISTRYINDEX, COMPLETER);
+    prompt->complete(complete, lua);
+    size_t size;
+    bool interrupted;
+    fflush(stdout);
+    const char *line = prompt->read(text, &size, &interrupted);
+    if (!line)
+        return 0;
+    lua_pushlstring(lua, line, size);
+    lua_pushboolean(lua, interrupted);
+    return 2;
+}
+
+/* core.prompt_remember(line) */
+static int prompt_remember(lua_State *lua)
+{
+    prompt_of(lua)->remember(luaL_checkstring(lua, 1));
+    return 0;
+}
+
+/* core.prompt_close() */
+static int prompt_close(lua_State *lua)
+{
+    prompt_of(lua)->close();
+    return 0;
+}
+
+/* core.width() -> columns of the terminal, nil if stdout is none */
+static int width(lua_State *lua)
+{
+    const struct hs_prompt *prompt = host_of(lua)->prompt;
+    if (!prompt || !isatty(STDOUT_FILENO))
+        return 0;
+    lua_pushinteger(lua, prompt->width());
+    return 1;
+}
+
+/* core.stdin_is_terminal() */
+static int stdin_is_terminal(lua_State *lua)
+{
+    lua_pushboolean(lua, isatty(STDIN_FILENO));
+    return 1;
+}
+
+/* core.one_command(on): while on, Ctrl-C stops what runs now, not the program */
+static int one_command(lua_State *lua)
+{
+    host_signals_one_command(lua_toboolean(lua, 1));
+    host_watch_again(lua);
+    return 0;
+}
+
+/* core.stdout_gone() -> whether nobody reads stdout any more */
+static int stdout_gone(lua_State *lua)
+{
+    lua_pushboolean(lua, host_of(lua)->stdout_errno != 0);
+    return 1;
+}
+
+/* core.disassemble(bytes, address, pointer size[, most]) -> list of { address, size, mnemonic, operands }; ends at the
+ * first bytes that are no instruction */
+static int disassemble(lua_State *lua)
+{
+    size_t size;
+    const uint8_t *bytes = (const uint8_t *)luaL_checklstring(lua, 1, &size);
+    uint64_t address = (uint64_t)luaL_checkinteger(lua, 2);
+    cs_mode mode = luaL_checkinteger(lua, 3) == 8 ? CS_MODE_64 : CS_MODE_32;
+    lua_Integer most = luaL_optinteger(lua, 4, 1 << 16);
+    struct { /* what is copied out before Lua is asked for memory */
+        uint64_t address;
+        unsigned size;
+        char mnemonic[CS_MNEMONIC_SIZE], operands[160];
+    } one;
+    csh engine;
+    lua_newtable(lua);
+    for (lua_Integer i = 1; i <= most && size > 0; i++) {
+        if (cs_open(CS_ARCH_X86, mode, &engine) != CS_ERR_OK)
+            return luaL_error(lua, "disassembly is not to be had");
+        cs_insn *found = NULL;
+        bool any = cs_disasm(engine, bytes, size < 16 ? size : 16, address, 1, &found) == 1;
+        if (any) {
+            one.address = found->address;
+            one.size = found->size;
+            memcpy(one.mnemonic, found->mnemonic, sizeof one.mnemonic);
+            memcpy(one.operands, found->op_str, sizeof one.operands);
+            cs_free(found, 1);
+        }
+        cs_close(&engine);
+        if (!any)
+            break;
+        bytes += one.size;
+        size -= one.size;
+        address += one.size;
+        lua_createtable(lua, 0, 4);
+        lua_pushinteger(lua, (lua_Integer)one.address);
+        lua_setfield(lua, -2, "address");
+        lua_pushinteger(lua, one.size);
+        lua_setfield(lua, -2, "size");
+        lua_pushstring(lua, one.mnemonic);
+        lua_setfield(lua, -2, "mnemonic");
+        lua_pushstring(lua, one.operands);
+        lua_setfield(lua, -2, "operands");
+        lua_rawseti(lua, -2, i);
+    }
+    return 1;
+}
+
+const luaL_Reg host_prompt_functions[] = {
+    {"prompt_open", prompt_open},
+    {"prompt_read", prompt_read},
+    {"prompt_remember", prompt_remember},
+    {"prompt_close", prompt_close},
+    {"width", width},
+    {"stdin_is_terminal", stdin_is_terminal},
+    {"one_command", one_command},
+    {"stdout_gone", stdout_gone},
+    {"disassemble", disassemble},
+    {NULL, NULL},
+};

@@ -1,0 +1,66 @@
+-- command_session: .help .echo .logopen .logappend .logclose q.
+
+local text = require "text"
+
+local function help(_, call)
+    local found = call.commands
+    if call.text ~= "" then
+        local plugin = found.by_word[call.text:lower()]
+        if not plugin then call:fail("usage", "at position %d: no command is called '%s'", call.at, call.text) end
+        if call.json then return { words = plugin.words, summary = plugin.summary, usage = plugin.usage } end
+        heapsift.write(call.help(plugin))
+        return
+    end
+    local rows, seen = {}, {}
+    for _, word in ipairs(found.words) do
+        local plugin = found.by_word[word]
+        if not seen[plugin] then
+            seen[plugin] = true
+            rows[#rows + 1] = { table.concat(plugin.words, " "), plugin.summary }
+        end
+    end
+    if call.json then return rows end
+    text.table({ { "", "left" }, { "", "left" } }, rows)
+    print ".help NAME explains one. Anything else is Lua: dump:blocks \"size == 0xf8\":count()"
+end
+
+local function log(_, call)
+    local session = call.shell
+    if not session then call:fail("usage", "logs belong to the shell") end
+    if call.word == ".logclose" then
+        local path = session:close_log()
+        if not path then call:fail("usage", "no log is open") end
+        text.say("Closing open log file %s", path)
+        return
+    end
+    local path = call.text:match '^"(.*)"$' or call.text
+    if path == "" then call:fail("usage", "a file expected") end
+    local why = session:open_log(path, call.word == ".logappend")
+    if why then call:fail("failed", "cannot write %s: %s", path, why) end
+    text.say("Opened log file '%s'", path)
+end
+
+local function echo(_, call)
+    if call.json then return { text = call.text } end
+    print(call.text)
+end
+
+local function quit(_, call)
+    if call.shell then call.shell.ended = true end
+end
+
+local RUN <const> = { [".help"] = help, [".echo"] = echo, [".logopen"] = log, [".logappend"] = log,
+                      [".logclose"] = log, q = quit }
+
+return {
+    name = "command_session", kind = "command",
+    words = { ".help", ".echo", ".logopen", ".logappend", ".logclose", "q" },
+    summary = "help, notes, log files, the end",
+    usage = [[
+.help NAME              explains a command
+.echo TEXT              prints it
+.logopen FILE           from here on all that is typed and printed goes to FILE too; .logappend adds to it
+.logclose               ends that
+q                       ends the shell]],
+    run = function(dump, call) return RUN[call.word](dump, call) end,
+}

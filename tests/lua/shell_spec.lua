@@ -1,0 +1,140 @@
+-- heapsift shell without a terminal: -c, -f and stdin; what is a command and what Lua; filters, files, logs, exit
+-- codes; the command of docs/shell.md.
+
+local program = require "program"
+
+describe("shell", function()
+    local folder, dump
+
+    setup(function()
+        folder = program.folder()
+        dump = folder .. "/tiny.dmp"
+        program.output { "run", "sample", dump, "--tiny" }
+    end)
+
+    teardown(function() program.remove(folder) end)
+
+    local function shell(line, ...) return program.run({ "shell", dump, "-c", line, ... }, folder) end
+    local function file_of(name)
+        local file = io.open(folder .. "/" .. name, "rb")
+        if not file then return nil end
+        local text = file:read "a"
+        file:close()
+        return text
+    end
+
+    it("takes commands, split at ;, and Lua, never split", function()
+        assert.equal("Evaluate expression: 2 = 00000002\nEvaluate expression: 3 = 00000003\n", (shell "? 1+1; ? 3"))
+        assert.equal("3\n", (shell "local a = 1; return a + 2"))
+        assert.equal("x = 5\n7\n", (shell ".echo x = 5\nk = 7\nk"):gsub("^(x = 5\n).*$", "%17\n"))
+        assert.equal("4\t5\n", (shell "s, db = 4, 5\nreturn s, db"))
+        assert.equal("1\n2\n", (shell "for i = 1, 2 do\nprint(i)\nend"))
+        assert.equal("5.1.2600\n", (shell "dump.windows"))
+    end)
+
+    it("treats | and > as operators in expressions and parentheses, else as filters and files", function()
+        assert.equal("Evaluate expression: 3 = 00000003\n", (shell "? 1 | 2"))
+        assert.equal("Evaluate expression: 1 = 00000001\n", (shell "? 2 > 1"))
+        assert.equal("1\n", (shell ".echo abc | count"))
+        assert.equal("29\n", (shell '!heap | grep nt-xp | count'))
+        assert.equal("0\n", (shell "lm | grep -c nothing"))
+        local sorted = shell "lm | sort -r | head 1"
+        assert.equal(1, #program.lines(sorted))
+        assert.equal("", (shell ".echo to a file > out.txt"))
+        assert.equal("to a file\n", file_of "out.txt")
+        assert.equal("", (shell '!heap | grep -v zork | tail 1 > "out 2.txt"'))
+        assert.equal(1, #program.lines(file_of "out 2.txt"))
+    end)
+
+    it("leaves nothing behind of a command that failed, and never writes the dump", function()
+        local before = #file_of "tiny.dmp"
+        local _, code = shell "? zork > failed.txt; .echo x"
+        assert.equal(6, code)
+        assert.is_nil(file_of "failed.txt")
+        local _, code2, err = shell ".echo x > tiny.dmp"
+        assert.equal(2, code2)
+        assert.truthy(err:find("it is the dump that is read", 1, true))
+        assert.equal(before, #file_of "tiny.dmp")
+        assert.equal(5, (select(2, shell ".echo x > no/such/folder")))
+    end)
+
+    it("keeps logs", function()
+        local out = shell ".logopen log.txt\n? 1\n? zork\n.logclose\n? 2\n.logappend log.txt\n? 3\n.logclose"
+        assert.truthy(out:find("Opened log file 'log.txt'", 1, true))
+        local log = file_of "log.txt"
+        assert.truthy(log:find("0:000> ? 1\nEvaluate expression: 1 = 00000001\n", 1, true), log)
+        assert.truthy(log:find("'zork' is no number", 1, true), log)
+        assert.is_nil(log:find("= 00000002", 1, true))
+        assert.truthy(log:find("= 00000003", 1, true))
+        assert.equal(2, (select(2, shell ".logclose")))
+        assert.equal(5, (select(2, shell ".logopen tiny.dmp")))
+    end)
+
+    it("tells each failure in one line with its position, and in the exit code", function()
+        for _, case in ipairs {
+            { "!zork", 2, "at position 1: '!zork' is no command" },
+            { "!heap -zork", 2, "at position 7: '-zork' is not known" },
+            { "dd 1000 +", 2, "dd: at the end: a value was expected" },
+            { "? 1; dd zork", 6, "at position 9, before 'zork'" },
+            { "!heap -flt", 2, "at position" }, { "!heap -flt s", 2, "-flt s takes a size" },
+            { "!heap -h 1234", 6, "there is no heap 1234" }, { "lm | zork", 2, "at position 4: 'zork' is no filter" },
+            { "error 'x'", 5, "Lua: x" }, { "print(", 2, "neither a command nor Lua" }, { "dump.zork", 5, "zork" },
+            { "dd 10", 6, "the dump holds nothing at" }, { "lmm zork*", 6, "no module fits" },
+            { "~99", 6, "there is no thread 99" }, { "r eax = 5", 2, "a dump does not change" },
+            { "dc (1)", 5, "what follows makes the line Lua" },
+        } do
+            local out, code, err = shell(case[1])
+            assert.equal(case[2], code, case[1] .. ": " .. out .. err)
+            assert.truthy(err:find(case[3], 1, true), err)
+            assert.is_nil(err:find("traceback", 1, true))
+            assert.equal(1, #program.lines(err), err)
+        end
+        assert.equal(2, (select(2, shell "? zork\n!zork\n? 1"))) -- 2 comes before 6
+        assert.equal(0, (select(2, shell "? 1\nq\n!zork")))
+        assert.equal(3, (select(2, program.run({ "shell", folder .. "/none.dmp", "-c", "q" }))))
+        assert.equal(2, (select(2, program.run({ "shell" }))))
+    end)
+
+    it("runs files and stdin", function()
+        local file = assert(io.open(folder .. "/commands.txt", "wb"))
+        file:write("* a comment\n$$ another\n? 1\r\n\nprint(\n'lua')\n? 2")
+        file:close()
+        local wanted = "Evaluate expression: 1 = 00000001\nlua\nEvaluate expression: 2 = 00000002\n"
+        assert.equal(wanted, (program.run { "shell", dump, "-f", folder .. "/commands.txt" }))
+        local pipe <close> = assert(io.popen(("'%s' shell '%s' < '%s/commands.txt'"):format(program.path, dump,
+            folder)))
+        assert.equal(wanted, pipe:read "a")
+    end)
+
+    it("prints JSON, and gives the same data to scripts", function()
+        local out = shell "!heap -s --json"
+        assert.truthy(out:find('"schema":"heapsift.command.heap/1"', 1, true), out)
+        assert.truthy(out:find('"address":"0x036f0000"', 1, true))
+        assert.equal(out, (shell("!heap -s", "--json")))
+        assert.equal("0x036f0000\n", (shell [[dump:command("!heap -s").heaps[16].address]]))
+        assert.equal("9\n", (shell [[tonumber(dump:command("? 9").decimal)]]))
+        assert.equal("nil\tsyntax\n", (shell [[local d, m, c = dump:command "!zork" return d, c]]))
+    end)
+
+    it("keeps temporaries and the current thread", function()
+        assert.equal("Evaluate expression: 11 = 0000000b\n", (shell "r @$t3 = 0n10\n? @$t3+1"))
+        assert.equal("10\n", (shell "r @$t3 = 0n10\ndump:eval '$t3'"))
+        assert.truthy((shell "~1s\n? $teb"):find "Evaluate expression: %d+ = 7ff")
+    end)
+
+    it("takes a command of one's own: the one of docs/shell.md", function()
+        local text = program.read_file(program.root .. "/docs/shell.md")
+        local code = text:match "(    %-%- biggest%.lua.-\n)\n":gsub("\n    ", "\n"):gsub("^    ", "")
+        assert.is_true(#program.lines(code) <= 16)
+        os.execute(("mkdir -p '%s/mine'"):format(folder))
+        local file = assert(io.open(folder .. "/mine/biggest.lua", "wb"))
+        file:write(code)
+        file:close()
+        local out, code_, err = shell("!biggest -n 3; .help !biggest", "--plugins", folder .. "/mine")
+        assert.equal(0, code_, err)
+        assert.equal(3, select(2, out:gsub("\nsize %x+: %d+ bytes", "%0")) + (out:find "^size" and 1 or 0), out)
+        assert.truthy(out:find("the sizes that hold most", 1, true), out)
+        local json = shell("!biggest --json", "--plugins", folder .. "/mine")
+        assert.truthy(json:find('"schema":"heapsift.command.biggest/1"', 1, true), json)
+    end)
+end)

@@ -2,7 +2,7 @@
 -- Why: the class tells the module, whatever the stack says. And a first word that merely falls into a module's image is
 -- no vtable: `!heap -p -a` prints "? 3rdpartydll+1" for the MAPI flags 10000001 because a DLL was loaded at 10000000.
 -- Labels: vtable. A vtable is aligned, lies in a section that is not writable, and its slots point into executable
--- sections (at least two of them). Group the labelled blocks by first_word to see the classes.
+-- sections (at least two of them). Where a PDB names the table, the class is known: `objects` groups by it.
 -- Known false alarms: other tables of functions in read-only data, such as a C interface or an import table.
 -- Sample output (as data): 10000001 in 3rdpartydll: "is no multiple of 4", 280,000 blocks, of them mapi.row ...
 
@@ -56,10 +56,35 @@ local function false_hint(dump, set, row, verdict)
     return hint
 end
 
--- Returns, for other plugins, most bytes first: classes (each: value, module, section, symbol, blocks, bytes, where)
--- and hints (first words that fall into an image and are no vtables; see false_hint).
+-- Vtables by class: several tables (of base classes, or of one class in several modules' copies) can be of one.
+local function by_class(classes)
+    local list, known = {}, {}
+    for _, each in ipairs(classes) do
+        local key = each.module .. "!" .. (each.class or ("%x"):format(each.value))
+        local row = known[key]
+        if not row then
+            row = { class = each.class, module = each.module, symbol = each.symbol, tables = {}, blocks = 0, bytes = 0 }
+            known[key], list[#list + 1] = row, row
+        end
+        row.tables[#row.tables + 1] = each.value
+        row.blocks, row.bytes = row.blocks + each.blocks, row.bytes + each.bytes
+    end
+    for _, row in ipairs(list) do
+        table.sort(row.tables)
+        row.where = list_text(row.tables)
+    end
+    table.sort(list, function(a, b)
+        if a.bytes ~= b.bytes then return a.bytes > b.bytes end
+        return a.tables[1] < b.tables[1]
+    end)
+    return list
+end
+
+-- Returns, for other plugins, most bytes first: classes (each a vtable: value, module, section, symbol, class or nil,
+-- blocks, bytes, where), objects (each a class: class or nil, module, symbol, tables, blocks, bytes, where) and hints
+-- (first words that fall into an image and are no vtables; see false_hint).
 local function recognise(dump, set)
-    local facts = { classes = {}, hints = {} }
+    local facts = { classes = {}, objects = {}, hints = {} }
     local filter = image_filters(dump)
     if not filter then return facts end
     local inside = set:where(filter)
@@ -73,13 +98,14 @@ local function recognise(dump, set)
             list[#list + 1] = row.word
             facts.classes[#facts.classes + 1] = {
                 value = row.word, module = verdict.module.name, section = verdict.section,
-                symbol = dump:symbol(row.word), blocks = row.count, bytes = row.bytes,
+                symbol = dump:symbol(row.word), class = verdict.class, blocks = row.count, bytes = row.bytes,
                 where = ("ptr(0) == 0x%x"):format(row.word),
             }
         elseif verdict then
             facts.hints[#facts.hints + 1] = false_hint(dump, inside, row, verdict)
         end
     end
+    facts.objects = by_class(facts.classes)
     if #sure > 0 then
         inside:where(list_text(sure)):label("vtable", 0.97, "first word points to a table of the module's own code")
     end

@@ -1,7 +1,7 @@
 -- symbols: what a name's address is, as `x`, and what lies at an address, as `ln`.
 -- Why: frames and pointers are only as good as their names. Each row says whether a PDB or the exports gave it.
--- Known limits: neither an export nor a public of a PDB tells a size. A pattern with ':', '<' or '`' is held against
--- C++ names as they are shown, another one against names as the linker has them.
+-- Known limits: neither an export nor a public of a PDB tells a size. A pattern with ':', '<' or '`', and one
+-- that nothing matches otherwise, is held against C++ names as they are shown, another one against the linker's names.
 --
 --     7c91809d     -  exports  ntdll!RtlAllocateHeap
 
@@ -76,11 +76,10 @@ local function rank(symbol)
     return RANK[symbol.public and "public" or symbol.source]
 end
 
--- The symbols of a module that match, by address then name; one for each of both.
-local function matches_in(module, pattern)
+-- The symbols of a module that match, by address then name; one for each of both. `shown`: names as they are shown are
+-- looked at, all of them, and not those of the linker.
+local function matches_in(module, pattern, shown)
     local best, rows = {}, {}
-    -- A pattern for the name as it is shown cannot be matched against decorated names: then all are looked at.
-    local shown = pattern:find "[:<`~ ]" ~= nil
     local lua_pattern = lua_pattern_of(pattern)
     for _, symbol in ipairs(module:find_symbols(shown and "*" or pattern)) do
         local name = shown_name(symbol)
@@ -137,7 +136,10 @@ local function find(word)
     end
     local rows = {}
     for _, module in ipairs(modules_named(module_pattern)) do
-        local found = matches_in(module, pattern)
+        local found = pattern:find "[:<`~ ]" and {} or matches_in(module, pattern, false)
+        if #found == 0 then
+            found = matches_in(module, pattern, true)
+        end
         table.move(found, 1, #found, #rows + 1, rows)
     end
     if #rows == 0 then

@@ -18,8 +18,15 @@ local function section_of(sections, va)
     return nil
 end
 
+-- The class whose vtable begins at an address, as a PDB (or an export) names it: "CFolder" for "CFolder::`vftable'".
+local function class_of(dump, va)
+    local parts = dump:symbol_parts(va)
+    return parts and parts.offset == 0 and parts.name and parts.name:match "^(.*)::`vftable'" or nil
+end
+
 -- A function that judges a first word: nil if it points into no image; else { value, module, section (name or nil for
--- the PE header), is_vtable, why = "is no multiple of 4", own_slots = they point into the same module }.
+-- the PE header), is_vtable, class = "CFolder" where a PDB names the table, why = "is no multiple of 4",
+-- own_slots = they point into the same module }.
 function firstword.judge_of(dump)
     local sections = {} -- by base of the module: asked for once
 
@@ -67,7 +74,7 @@ function firstword.judge_of(dump)
         end
         return {
             value = value, module = module, section = section and section.name, is_vtable = not why, why = why,
-            own_slots = own_slots,
+            class = not why and class_of(dump, value) or nil, own_slots = own_slots,
         }
     end
 end
@@ -94,6 +101,12 @@ function firstword.lines(dump, verdict)
         text.address(dump, module.end_address),
         verdict.section and "section " .. verdict.section or "PE header")
     if verdict.is_vtable then
+        if verdict.class then
+            return {
+                where,
+                string.format("It is the vtable of class %s: the block is an object of it.", verdict.class),
+            }
+        end
         return {
             where,
             string.format("It looks like a vtable: aligned, not writable, then pointers to code (%s+0x%x).",

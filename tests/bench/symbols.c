@@ -4,8 +4,10 @@
  *   symbols list PDB          id, then every public, datum and function
  *   symbols types PDB         every struct, union and enum with its members
  *   symbols first PDB RVA     name of one address; milliseconds from open to it; private bytes
+ *   symbols floor PDB         milliseconds to read the streams that a first name needs, once; their bytes
  *   symbols lookup PDB COUNT  look-ups a second and core, over COUNT addresses spread over all functions */
 #include "image/image.h"
+#include "image/pdb.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -111,6 +113,40 @@ static int first(const char *path, const char *rva)
     return 0;
 }
 
+/* Adds up the words of a stream, block by block where they lie. */
+static uint64_t read_stream(const struct hs_msf *msf, uint32_t stream, uint64_t *sum)
+{
+    struct hs_msf_bytes bytes;
+    uint64_t word, size = 0;
+
+    if (hs_msf_load(msf, stream, 0, UINT32_MAX, &bytes) != HS_OK)
+        return 0;
+    for (size = 0; size + sizeof word <= bytes.span.size; size += sizeof word) {
+        memcpy(&word, bytes.span.bytes + size, sizeof word);
+        *sum += word;
+    }
+    hs_msf_unload(&bytes);
+    return size;
+}
+
+static int read_once(const char *path)
+{
+    double start = seconds(CLOCK_MONOTONIC);
+    struct hs_error err = {0};
+    struct hs_pdb *pdb;
+    uint64_t sum = 0, size = 0;
+
+    if (hs_pdb_open(path, &pdb, &err) != HS_OK)
+        return fail(path, &err);
+    size += read_stream(&pdb->msf, 3, &sum); /* DBI */
+    size += read_stream(&pdb->msf, pdb->globals_stream, &sum);
+    size += read_stream(&pdb->msf, pdb->publics_stream, &sum);
+    size += read_stream(&pdb->msf, pdb->records_stream, &sum);
+    printf("ms %.2f sum %" PRIx64 " bytes %" PRIu64 "\n", (seconds(CLOCK_MONOTONIC) - start) * 1e3, sum, size);
+    hs_pdb_close(pdb);
+    return 0;
+}
+
 static int lookup(const char *path, const char *count_text)
 {
     size_t count = strtoul(count_text, NULL, 10), function_count = 0, named = 0;
@@ -151,10 +187,12 @@ int main(int count, char **words)
         return list(words[2]);
     if (count == 3 && strcmp(words[1], "types") == 0)
         return types(words[2]);
+    if (count == 3 && strcmp(words[1], "floor") == 0)
+        return read_once(words[2]);
     if (count == 4 && strcmp(words[1], "first") == 0)
         return first(words[2], words[3]);
     if (count == 4 && strcmp(words[1], "lookup") == 0)
         return lookup(words[2], words[3]);
-    fprintf(stderr, "usage: symbols list PDB | types PDB | first PDB RVA | lookup PDB COUNT\n");
+    fprintf(stderr, "usage: symbols list PDB | types PDB | floor PDB | first PDB RVA | lookup PDB COUNT\n");
     return 2;
 }

@@ -19,6 +19,7 @@ local RUNS <const> = {
     { "traces", "traces", "--top", "5" }, { "trace", "trace", "1" },
     { "modules" }, { "modules-one", "modules", "3rdpartydll", "--exports" },
     { "symbols", "symbols", "ntdll!Rtl*Heap", "7c918f01", "100c8141" },
+    { "objects", "objects", "--top", "6" },
     { "memory", "memory", "0372e598", "0372e598+f8+14" },
     { "memory-bytes", "memory", "0372e598", "--as", "bytes", "--length", "24" },
     { "memory-qwords", "memory", "0372e598", "--as", "qwords", "--words", "3" },

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # linked_images.sh FOLDER: makes the DLLs of the case with clang and lld-link, each function at the address that the case
-# prints for it, for `heapsift run sample --images FOLDER`. Of the system's modules (ntdll, rpcrt4, kernel32) the PDBs
+# prints for it, for `heapsift run sample --images FOLDER`. Of the system's modules (ntdll, rpcrt4, kernel32, mapi32) the PDBs
 # stay, with public names as Microsoft's symbol servers have them; of the others only exports tell names, as in the case.
 # Exit code 77 where clang or lld-link is missing.
 set -euo pipefail
@@ -82,6 +82,24 @@ module kernel32.dll 0x7c800000 0x83000 '.data
 b6dc _BaseThreadStart@8
 b741 _GetModuleHandleA@4 GetModuleHandleA
 106d7 _CreateThread@24 CreateThread
+END
+
+# Two classes with virtual method tables, one of them with a second one for its second base.
+module mapi32.dll 0x35f70000 0x1b000 '.section .rdata,"dr"
+.globl "??_7CFolderTable@mapi@@6BCTable@1@@", "??_7CFolderTable@mapi@@6BCNotify@1@@", "??_7?$CList@UItem@mapi@@@mapi@@6B@"
+.p2align 2
+"??_7CFolderTable@mapi@@6BCTable@1@@": .long "_MAPIInitialize@4", "_FreeProws@4", 0
+"??_7CFolderTable@mapi@@6BCNotify@1@@": .long "_FreeProws@4", "_MAPIUninitialize@0", 0
+"??_7?$CList@UItem@mapi@@@mapi@@6B@": .long "_MAPIAllocateBuffer@8", "_MAPIFreeBuffer@4", 0
+.data
+.long 0' << 'END'
+15a0 _MAPIInitialize@4 MAPIInitialize
+1690 _MAPIUninitialize@0 MAPIUninitialize
+2610 _MAPIAllocateBuffer@8 MAPIAllocateBuffer
+26a0 _MAPIAllocateMore@12 MAPIAllocateMore
+2730 _MAPIFreeBuffer@4 MAPIFreeBuffer
+3c40 _FreeProws@4 FreeProws
+3d10 _HrQueryAllRows@24 HrQueryAllRows
 END
 
 module OLMAPI32.DLL 0x38ee0000 0x120000 '.data

@@ -35,3 +35,22 @@ printed 17dfe --symbols "srv*$work/store" | grep -q 'ntdll!RtlDebugAllocateHeap+
     grep -q '^7c97b170 .*ntdll!RtlpStackTraceDataBase$' || fail 'RtlpStackTraceDataBase is not at 7c97b170'
 "$HEAPSIFT" run modules "$work/case.dmp" --symbols "$work/pdb" | grep -q 'rpcrt4 .*(pdb symbols)' ||
     fail 'modules does not say what names come from'
+
+# Objects by class: the blocks of a class are those whose first word is one of its tables.
+"$HEAPSIFT" run objects "$work/case.dmp" --symbols "$work/pdb" --top 0 --json > "$work/objects.json"
+python3 - "$work/objects.json" << 'END' > "$work/classes" || fail 'objects: no JSON'
+import json, sys
+for row in json.load(open(sys.argv[1]))["result"]["objects"]:
+    if row["module"] == "mapi32":
+        print(row["blocks"], len(row["tables"]), row.get("class"), row["where"], sep="\t")
+END
+cut -f 2,3 "$work/classes" | sort | diff - <(printf '1\tmapi::CList<mapi::Item>\n2\tmapi::CFolderTable\n') ||
+    fail 'the classes of mapi32 are others'
+while IFS=$'\t' read -r blocks _ class where; do
+    ((blocks > 10)) || fail "$class has $blocks objects"
+    "$HEAPSIFT" run blocks "$work/case.dmp" "$where and state == busy" --by size --json |
+        python3 -c 'import json, sys; print(json.load(sys.stdin)["result"]["blocks"])' |
+        grep -qx "$blocks" || fail "$class: $blocks objects, the filter finds another number"
+done < "$work/classes"
+"$HEAPSIFT" run symbols "$work/case.dmp" 'mapi32!*vftable*' --symbols "$work/pdb" |
+    grep -qF "mapi32!mapi::CFolderTable::\`vftable'" || fail 'a vtable has no name'

@@ -18,8 +18,10 @@ local function recognise(dump, set)
     -- What other recognisers find mostly begins with a byte 1 (flags); no text does, nor the length of a BSTR.
     local texts = set:where(("not u8(0) == 1 and (ascii(0) > 3 or utf16(0) > 2 or " ..
         "u32(%d) in 4..size and u32(%d) == 2 * utf16(%d))"):format(length_at, length_at, text_at))
+    local labels, filters = {}, {}
     local function label(where, type, confidence, evidence)
-        texts:where(where):label(type, confidence, evidence)
+        filters[#filters + 1] = where
+        labels[#labels + 1] = { type, confidence, evidence }
     end
 
     label(("u32(%d) in 4..size - %d and u32(%d) == 2 * utf16(%d)"):format(length_at, text_at + 2, length_at, text_at),
@@ -42,6 +44,10 @@ local function recognise(dump, set)
         "u16(0) in 0x3000..0xd7a3 and u16(2) in 0x3000..0xd7a3 and u16(4) in 0x3000..0xd7a3 and size > 17) and " ..
         "ascii(0) < 4 and utf16(0) > 3 and " .. WHOLE_UTF16, "string.utf16", 0.8,
         "text of another script to the end of the block")
+
+    for i, set_of_label in ipairs { texts:where(table.unpack(filters)) } do
+        set_of_label:label(table.unpack(labels[i]))
+    end
 end
 
 return {

@@ -125,43 +125,49 @@ static int set_create(lua_State *lua, int owner_idx, const struct hs_set_options
 
 struct where {
     const struct hs_set *from;
-    const struct hs_filter *filter;
-    struct hs_set *set;
+    const struct hs_filter *filters[HS_WHERE_MAX];
+    struct hs_set *sets[HS_WHERE_MAX];
+    size_t count;
 };
 
 static enum hs_status work_where(void *arguments, struct hs_job *job, struct hs_error *err)
 {
     struct where *where = arguments;
-    return hs_set_where(where->from, where->filter, job, &where->set, err);
+    return hs_set_where_each(where->from, where->filters, where->count, job, where->sets, err);
 }
 
-/* Replaces the set at the stack top by those of its blocks that the filter text at stack index `arg` is true for. */
-static int set_filter(lua_State *lua, int owner_idx, int arg)
+/* Pushes for each of `count` filter texts from stack index `arg` on the blocks of the set at `from_idx` that it is true
+ * for; gives how many sets that are. */
+static int set_filter(lua_State *lua, int owner_idx, int from_idx, int arg, int count)
 {
-    int from_idx = lua_gettop(lua);
-    struct where where = {.from = set_get(lua, from_idx)};
-    luaL_checktype(lua, arg, LUA_TSTRING);
-    where.filter = *bind_filter_push(lua, owner_idx, arg, false);
-    struct bind_set *box = set_new(lua, owner_idx);
+    struct where where = {.from = set_get(lua, from_idx), .count = (size_t)count};
+    struct bind_set *boxes[HS_WHERE_MAX];
+    luaL_checkstack(lua, 2 * count, NULL);
+    for (int i = 0; i < count; i++) {
+        luaL_checktype(lua, arg + i, LUA_TSTRING);
+        where.filters[i] = *bind_filter_push(lua, owner_idx, arg + i, false);
+    }
+    for (int i = 0; i < count; i++)
+        boxes[i] = set_new(lua, owner_idx);
     struct hs_error err = {0};
     enum hs_status status = bind_run(lua, owner_idx, "filtering blocks", work_where, &where, &err);
     if (status != HS_OK)
         bind_raise(lua, status, &err);
-    box->set = where.set;
-    bind_account(lua, hs_set_memory(box->set));
-    lua_replace(lua, from_idx);
-    lua_settop(lua, from_idx);
-    return 1;
+    for (int i = 0; i < count; i++)
+        boxes[i]->set = where.sets[i];
+    bind_account(lua, (size_t)count * hs_set_memory(boxes[0]->set));
+    return count;
 }
 
-/* set:where(text) */
+/* set:where(text[, text...]) -> a set for each */
 static int set_where(lua_State *lua)
 {
     set_get(lua, 1);
-    lua_settop(lua, 2);
+    int count = lua_gettop(lua) - 1;
+    luaL_argcheck(lua, count >= 1, 2, "a filter text expected");
+    luaL_argcheck(lua, count <= HS_WHERE_MAX, HS_WHERE_MAX + 2, "too many filter texts");
     int owner_idx = bind_owner_push(lua, 1);
-    lua_pushvalue(lua, 1);
-    return set_filter(lua, owner_idx, 2);
+    return set_filter(lua, owner_idx, 1, 2, count);
 }
 
 /* set:label(type, confidence[, evidence[, source]]) */
@@ -191,7 +197,7 @@ int bind_dump_blocks(lua_State *lua)
     if (!text)
         set_options(lua, 1, 2, true, &options);
     set_create(lua, 1, &options);
-    return text ? set_filter(lua, 1, 2) : 1;
+    return text ? set_filter(lua, 1, lua_gettop(lua), 2, 1) : 1;
 }
 
 int bind_heap_blocks(lua_State *lua)
@@ -204,7 +210,7 @@ int bind_heap_blocks(lua_State *lua)
     if (!text)
         set_options(lua, owner_idx, 2, false, &options);
     set_create(lua, owner_idx, &options);
-    return text ? set_filter(lua, owner_idx, 2) : 1;
+    return text ? set_filter(lua, owner_idx, lua_gettop(lua), 2, 1) : 1;
 }
 
 static int set_combine(lua_State *lua, enum hs_set_op op)

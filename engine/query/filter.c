@@ -17,7 +17,8 @@ enum {
     RUN_TESTS,
     RUN_SIZE_EQUAL = RUN_TESTS, /* user size == value */
     RUN_FIELD_EQUAL,            /* field `field` == value */
-    RUN_READ_EQUAL              /* user bytes at `off`, `field` as in HS_FILTER_READ, == value */
+    RUN_READ_EQUAL,             /* user bytes at `off`, `field` as in HS_FILTER_READ, == value */
+    RUN_READ_AMONG              /* the same, >> value, in the list of `among` */
 };
 
 /* Where a test leads, and what it leaves there: nothing where the jump that follows it takes its value. */
@@ -33,6 +34,7 @@ struct instruction {
     int64_t off, value;
     const struct hs_stored_bits *bits; /* candidate codes */
     const uint8_t *labels;             /* label code: a byte a label number */
+    const struct instruction *among;   /* RUN_READ_AMONG: the instruction with the list */
     const struct hs_filter_text *text; /* contains, among */
     const uint64_t *map;               /* among: a bit an integer from `off` on, `value` of them; NULL: by halves */
 };
@@ -262,6 +264,25 @@ static enum hs_status check(const struct hs_filter_op *ops, size_t op_count, con
     return wrong ? hs_fail(err, HS_ERR_ARGUMENT, HS_NO_OFF, HS_NO_VA, "filter instruction %zu: %s", idx, wrong) : HS_OK;
 }
 
+/* Fuses a read, a shift to the right or none, and a look into a list; `i` is the read, with its offset before it. */
+static void fuse_list(struct instruction *code, size_t count, size_t i)
+{
+    size_t list = i + 2;
+    int64_t shift = 0;
+
+    if (list + 2 < count && code[list].code == HS_FILTER_PUSH && code[list + 1].code == HS_FILTER_SHIFT_RIGHT &&
+        code[list].value >= 0 && code[list].value < 64) {
+        shift = code[list].value;
+        list += 2;
+    }
+    if (list >= count || code[list].code != HS_FILTER_AMONG)
+        return;
+    code[i].code = RUN_READ_AMONG;
+    code[i].value = shift;
+    code[i].among = &code[list];
+    code[i].ways[0].next = (uint32_t)list + 1;
+}
+
 /* Puts fused instructions over the first of those they stand for. The others stay: a jump may lead to them. */
 static void fuse(struct instruction *code, size_t count)
 {
@@ -282,6 +303,8 @@ static void fuse(struct instruction *code, size_t count)
                 code[i].code = RUN_READ_EQUAL;
                 code[i].value = code[i + 2].value;
                 code[i].ways[0].next = (uint32_t)i + 4;
+            } else {
+                fuse_list(code, count, i);
             }
         }
     }
@@ -628,8 +651,10 @@ static inline bool is_met(const struct hs_filter *filter, const struct instructi
 
     if (test->code == RUN_SIZE_EQUAL)
         return spot->brief.size == (uint64_t)test->value;
-    value = test->code == RUN_READ_EQUAL ? read_user(filter, spot, test->off, test->field)
-                                         : field_of(filter, spot, test->field);
+    value = test->code == RUN_FIELD_EQUAL ? field_of(filter, spot, test->field)
+                                          : read_user(filter, spot, test->off, test->field);
+    if (test->code == RUN_READ_AMONG)
+        return !value.missing && is_among((int64_t)((uint64_t)value.number >> test->value), test->among);
     return !value.missing && value.number == test->value;
 }
 
@@ -736,55 +761,81 @@ const struct hs_dump *hs_filter_dump(const struct hs_filter *filter)
 
 struct where_pass {
     const struct hs_set *from;
-    const struct hs_filter *filter;
-    struct hs_set *to;
+    const struct hs_filter *const *filters;
+    struct hs_set **to;
+    size_t count;
     struct hs_job *job;
-    atomic_uint_fast64_t count, bytes;
 };
+
+struct where_sum {
+    uint64_t count, bytes;
+};
+
+/* One filter over some blocks, into its set. */
+static void where_batch(const struct hs_filter *filter, const struct hs_spot *spots, size_t taken, struct hs_set *to,
+                        struct where_sum *sum)
+{
+    for (const struct hs_spot *spot = spots; spot < spots + taken; spot++) {
+        if (!is_true(run(filter, spot)))
+            continue;
+        to->words[spot->id / 64] |= UINT64_C(1) << (spot->id % 64);
+        sum->count++;
+        sum->bytes += spot->brief.size;
+    }
+}
 
 static void where_shard(void *context, size_t shard)
 {
     struct where_pass *pass = context;
     struct hs_set_cursor cursor;
     struct hs_spot spots[HS_BATCH];
-    uint64_t count = 0, bytes = 0;
+    struct where_sum sums[HS_WHERE_MAX] = {{0}};
     size_t taken;
 
-    if (hs_job_stopped(pass->job))
-        return;
     hs_set_cursor_init(&cursor, pass->from, hs_shard_from(pass->from, shard), hs_shard_to(pass->from, shard));
-    while ((taken = hs_set_cursor_take(&cursor, spots)) > 0) {
-        for (const struct hs_spot *spot = spots; spot < spots + taken; spot++) {
-            if (!is_true(run(pass->filter, spot)))
-                continue;
-            pass->to->words[spot->id / 64] |= UINT64_C(1) << (spot->id % 64);
-            count++;
-            bytes += spot->brief.size;
-        }
+    while (!hs_job_stopped(pass->job) && (taken = hs_set_cursor_take(&cursor, spots)) > 0)
+        for (size_t i = 0; i < pass->count; i++)
+            where_batch(pass->filters[i], spots, taken, pass->to[i], &sums[i]);
+    for (size_t i = 0; i < pass->count; i++) {
+        __atomic_fetch_add(&pass->to[i]->count, (uint32_t)sums[i].count, __ATOMIC_RELAXED);
+        __atomic_fetch_add(&pass->to[i]->bytes, sums[i].bytes, __ATOMIC_RELAXED);
     }
-    atomic_fetch_add_explicit(&pass->count, count, memory_order_relaxed);
-    atomic_fetch_add_explicit(&pass->bytes, bytes, memory_order_relaxed);
     hs_job_advance(pass->job, hs_shard_to(pass->from, shard) - hs_shard_from(pass->from, shard));
+}
+
+enum hs_status hs_set_where_each(const struct hs_set *set, const struct hs_filter *const *filters, size_t count,
+                                 struct hs_job *job, struct hs_set **sets_ret, struct hs_error *err)
+{
+    struct hs_set *sets[HS_WHERE_MAX] = {NULL};
+    struct where_pass pass = {.from = set, .filters = filters, .to = sets, .count = count, .job = job};
+    enum hs_status status = HS_OK;
+
+    if (count == 0 || count > HS_WHERE_MAX)
+        return hs_fail(err, HS_ERR_ARGUMENT, HS_NO_OFF, HS_NO_VA, "%zu filters at once, expected 1 to %d", count,
+                       HS_WHERE_MAX);
+    for (size_t i = 0; i < count; i++)
+        if (filters[i]->dump != set->dump)
+            return hs_fail(err, HS_ERR_ARGUMENT, HS_NO_OFF, HS_NO_VA, "the filter and the set come from two dumps");
+    for (size_t i = 0; i < count && status == HS_OK; i++)
+        if (!(sets[i] = hs_set_new(set->dump, set->blocks)))
+            status = hs_fail_memory(err, "a set of blocks");
+    if (status == HS_OK) {
+        hs_job_start(job, set->to - set->from);
+        hs_set_parallel(set, where_shard, &pass);
+        if (hs_job_stopped(job))
+            status = hs_fail(err, HS_ERR_CANCELLED, HS_NO_OFF, HS_NO_VA, "stopped while filtering blocks");
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (status == HS_OK)
+            sets_ret[i] = sets[i];
+        else
+            hs_set_destroy(sets[i]);
+    }
+    return status;
 }
 
 enum hs_status hs_set_where(const struct hs_set *set, const struct hs_filter *filter, struct hs_job *job,
                             struct hs_set **set_ret, struct hs_error *err)
 {
-    struct where_pass pass = {.from = set, .filter = filter, .job = job};
-
-    if (filter->dump != set->dump)
-        return hs_fail(err, HS_ERR_ARGUMENT, HS_NO_OFF, HS_NO_VA, "the filter and the set come from two dumps");
-    pass.to = hs_set_new(set->dump, set->blocks);
-    if (!pass.to)
-        return hs_fail_memory(err, "a set of blocks");
-    hs_job_start(job, set->to - set->from);
-    hs_set_parallel(set, where_shard, &pass);
-    if (hs_job_stopped(job)) {
-        hs_set_destroy(pass.to);
-        return hs_fail(err, HS_ERR_CANCELLED, HS_NO_OFF, HS_NO_VA, "stopped while filtering blocks");
-    }
-    pass.to->count = (uint32_t)pass.count;
-    pass.to->bytes = pass.bytes;
-    *set_ret = pass.to;
-    return HS_OK;
+    return hs_set_where_each(set, &filter, 1, job, set_ret, err);
 }

@@ -136,6 +136,13 @@ HS_API void hs_filter_destroy(struct hs_filter *filter);
 HS_MUST_CHECK HS_API enum hs_status hs_set_where(const struct hs_set *set, const struct hs_filter *filter,
                                                  struct hs_job *job, struct hs_set **set_ret, struct hs_error *err);
 
+#define HS_WHERE_MAX 16 /* filters of one pass */
+/* The same for several filters at once: one set each, in sets_ret[0 .. count - 1]. Quicker than one after the other, as
+ * every block is fetched once. HS_ERR_ARGUMENT also for no filter and for more than HS_WHERE_MAX. */
+HS_MUST_CHECK HS_API enum hs_status hs_set_where_each(const struct hs_set *set, const struct hs_filter *const *filters,
+                                                      size_t count, struct hs_job *job, struct hs_set **sets_ret,
+                                                      struct hs_error *err);
+
 /* ---- labels ---- */
 
 /* Labels the blocks of a set. A block keeps the label of highest confidence; of equal ones, that of the source that

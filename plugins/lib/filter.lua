@@ -318,8 +318,8 @@ local function emit_short(program, tree, jump)
     return "truth"
 end
 
--- From this many constants on, a list is looked up by halves instead of one by one.
-local AMONG_MIN <const> = 5
+-- From this many constants on, a list is looked up in one step instead of one by one.
+local AMONG_MIN <const> = 2
 
 local function emit_among(program, value, list)
     local numbers, packed = {}, {}

@@ -654,10 +654,11 @@ function set:bytes() end
 function set:each() end
 
 ---The blocks of the set that a filter text is true for: "size == 0xf8 and state == busy". Raises for a bad text, naming
----the position and what was expected there.
+---the position and what was expected there. With several texts (at most 16) one set each, from one pass over the blocks.
 ---@param text string
----@return set
-function set:where(text) end
+---@param ... string more texts
+---@return set ...
+function set:where(text, ...) end
 
 ---The blocks of the set that something points to: one hop. A table says what counts: `sources` (register, stack,
 ---section, block, other), `aims` (user: the first byte the caller got; mapi: user + 2 words; header; interior), `from`:

@@ -140,6 +140,42 @@ for _, list in ipairs(LISTS) do
     compare("busy by " .. what, dump:blocks { state = "busy" }, list, busy)
     compare("filtered by " .. what, dump:blocks "state == busy", list, busy)
 end
+-- reads that are looked up in lists, shifted or not, alone and between other tests, each alone and all in one pass
+local function read(block, name, offset) return block.state ~= "uncommitted" and block[name](block, offset) or nil end
+local high = {}
+for i = 1, #busy, math.max(1, #busy // 7) do high[#high + 1] = (read(busy[i], "u32", 0) or 0) >> 16 end
+local HIGH, is_high = table.concat(high, ", "), {}
+for _, number in ipairs(high) do is_high[number] = true end
+local function is_small(n) return n == 1 or n == 2 or n == 8 end
+local SHIFTED = {
+    { "u32(0) >> 16 in {" .. HIGH .. ", 0x7ffffffffff}", function(b)
+        local word = read(b, "u32", 0)
+        return word ~= nil and is_high[word >> 16] or false
+    end },
+    { "not u32(0) >> 16 in {" .. HIGH .. ", 0x7ffffffffff} and state == busy", function(b)
+        local word = read(b, "u32", 0)
+        return b.state == "busy" and not (word and is_high[word >> 16])
+    end },
+    { "size > 0x20 and (u8(4) in {1, 2, 8} or u16(0) == 0)", function(b)
+        return b.size > 0x20 and (is_small(read(b, "u8", 4)) or read(b, "u16", 0) == 0)
+    end },
+    { "i8(4) >> 60 in {0xf, 0x10, 0x11} or u8(4) in {1, 2, 8}", function(b)
+        local byte = read(b, "i8", 4)
+        return byte ~= nil and byte >> 60 == 15 or is_small(read(b, "u8", 4))
+    end },
+}
+local texts = {}
+for i, pair in ipairs(SHIFTED) do texts[i] = pair[1] end
+local sets = { dump:blocks():where(table.unpack(texts)) }
+for i, pair in ipairs(SHIFTED) do
+    local alone, count = dump:blocks(pair[1]), 0
+    for _, block in ipairs(all) do
+        local expected = pair[2](block)
+        count = count + (expected and 1 or 0)
+        assert(sets[i]:has(block) == expected and alone:has(block) == expected, pair[1])
+    end
+    assert(sets[i]:count() == count and alone:count() == count and count > 0, pair[1])
+end
 -- algebra, against membership of each block
 local a, b = dump:blocks "size >= 0x20", dump:blocks "size <= 0x100 and state == busy"
 local union, both, rest = a | b, a & b, a - b

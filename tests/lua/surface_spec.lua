@@ -254,6 +254,22 @@ describe("sets and groups", function()
             assert(dump:heap(groups[1].heap).address == groups[1].heap)]]
     end)
 
+    it("are filtered by several texts in one pass", function()
+        holds [[
+            local all = dump:blocks()
+            local texts = { "size > 0x40", "state == free", "size == 3 and state == free", "not size > 0x40" }
+            local a, b, c, d = all:where(table.unpack(texts))
+            for i, set in ipairs { a, b, c, d } do
+                local alone = all:where(texts[i])
+                assert(set:count() == alone:count() and set:bytes() == alone:bytes() and (set - alone):count() == 0)
+            end
+            assert(a:count() + d:count() == all:count() and b:count() > 0 and c:count() == 0)
+            texts = {}
+            for i = 1, 17 do texts[i] = "size > " .. i end
+            assert(#{ all:where(table.unpack(texts, 1, 16)) } == 16)
+            assert(not pcall(function() all:where(table.unpack(texts)) end) and not pcall(function() all:where() end))]]
+    end)
+
     it("give rows as values too", function()
         holds [[
             local groups, rows = dump:blocks():group("stored", "state", "word = u32(0)"), 0

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# ./dev bench engine: how fast the engine is, next to a floor measured in the same run; prints docs/performance.md and
-# writes it. Samples stay in build/bench (2.1 GB): only the first run takes minutes. Needs SRC, BUILD, HEAPSIFT, WORK, as
+# ./dev bench engine: how fast the engine is, next to a floor measured in the same run; prints its section of
+# docs/performance.md and writes it. Samples stay in build/bench (2.1 GB): only the first run takes minutes. Needs SRC, BUILD, HEAPSIFT, WORK, as
 # ./dev sets them. Exit code 0 also where a bar is missed: the table says so, and at the end how many.
 #
 # What each figure is: the text below says it, where it is printed.
@@ -8,31 +8,9 @@ set -euo pipefail
 
 here=$SRC/tests/bench
 tool=$BUILD/bench
-report=$SRC/docs/performance.md
 rounds=9
 large_scales=(4 3.5 3 2.5 2 1.5) # the first of them that can be written
-say() { printf 'bench: %s\n' "$*" >&2; }
-die() { say "$*"; exit 1; }
-# calc EXPRESSION FORMAT
-calc() { awk "BEGIN { printf \"${2:-%.6f}\", ($1) }"; }
-middle() { printf '%s\n' "$@" | sort -n | sed -n "$((($# + 1) / 2))p"; }
-grouped() { printf '%s' "$1" | sed -E ':a; s/^([0-9]+)([0-9]{3})/\1,\2/; ta'; }
-mib() { calc "$1 / 1048576" '%.1f MiB'; }
-ms() { calc "$1 * 1000" '%.1f ms'; }
-
-# ---- samples, kept by the text of their writer ----
-
-mkdir -p "$WORK"
-version=$(cat "$SRC"/plugins/lib/sample/*.lua "$SRC/scripts/sample.lua" | sha256sum | cut -c 1-8)
-find "$WORK" -maxdepth 1 -name 'sample-*' ! -name "sample-*-$version*" -delete
-# sample NAME OPTION...: sets `sample` to the file; fails with the writer's line on stderr.
-sample() {
-    sample=$WORK/sample-$1-$version.dmp
-    shift
-    if [[ -f $sample ]]; then return; fi
-    say "writing $(basename "$sample")"
-    "$HEAPSIFT" run sample "$sample" "$@" > /dev/null # a failed script leaves no file
-}
+source "$here/parts/shared.sh"
 
 # ---- one dump: everything that is measured at each scale ----
 
@@ -234,7 +212,5 @@ END
 | --- | --- | --- | --- |
 $rows
 END
-} | cat -s | sed -e '${/^$/d}' > "$WORK/performance.md"
-cp "$WORK/performance.md" "$report"
-cat "$report"
-say "wrote ${report#"$SRC"/}; $held of $count bars hold"
+} | section engine
+say "$held of $count bars hold"

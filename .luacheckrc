@@ -22,7 +22,7 @@ files["plugins/lib/host"] = {
 files["plugins/lib/heapsift.meta.lua"] = { ignore = { "1", "2", "3", "4", "631" } }
 files["tests/bench"] = inside
 files["tests/bench/accuracy.lua"] = { read_globals = { "io", "os" } } -- run with --allow-files
-files["tests/bench/attribution.lua"] = { read_globals = { "os" } } -- run with --allow-files
+files["tests/bench/attribute.lua"] = { read_globals = { "os" } } -- run with --allow-files
 files["tests/synth"] = inside
 files["tests/lua"] = { std = "lua54+busted" }
 files["tests/lua/scripts"] = inside

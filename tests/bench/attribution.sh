@@ -11,12 +11,12 @@ for scale in 0.1 0.5 1; do
     floors=() labels=() all=() kernel=() sites=()
     for _ in 1 2 3 4 5; do
         read -r floor _ < <("$BUILD/bench/floor" "$sample" "$WORK/runs-$scale.txt" "$rounds")
-        read -r labelled _ < <("$BUILD/bench/bench" time 1 "$HEAPSIFT" run "$here/attribution.lua" "$sample" --labels)
-        read -r whole _ < <("$BUILD/bench/bench" time 1 "$HEAPSIFT" run "$here/attribution.lua" "$sample")
-        read -r one two blocks < <("$HEAPSIFT" --allow-files run "$here/attribution.lua" "$sample" --clock)
+        read -r labelled _ < <("$BUILD/bench/bench" time 1 "$HEAPSIFT" run "$here/attribute.lua" "$sample" --labels)
+        read -r whole _ < <("$BUILD/bench/bench" time 1 "$HEAPSIFT" run "$here/attribute.lua" "$sample")
+        read -r one two blocks < <("$HEAPSIFT" --allow-files run "$here/attribute.lua" "$sample" --clock)
         floors+=("$floor") labels+=("$labelled") all+=("$whole") kernel+=("$one") sites+=("$two")
     done
-    memory=$("$BUILD/bench/bench" memory "$HEAPSIFT" run "$here/attribution.lua" "$sample")
+    memory=$("$BUILD/bench/bench" memory "$HEAPSIFT" run "$here/attribute.lua" "$sample")
     floor=$(middle "${floors[@]}") extra=$(calc "$(middle "${all[@]}") - $(middle "${labels[@]}")")
     rows+="| $scale | $(grouped "$blocks") | $(ms "$floor") | $(ms "$extra") | $(calc "$extra / $floor" '%.1f times') | \
 $(ms "$(middle "${kernel[@]}")") | $(ms "$(middle "${sites[@]}")") | $(mib "$memory") |"$'\n'

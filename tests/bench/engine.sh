@@ -166,7 +166,7 @@ bar "a block's share of the walk, scale $large next to 0.1" "$(calc "$high * 1e9
     cat << END
 # How fast it is
 
-Written by \`./dev bench engine\`: do not edit. All times are medians of whole runs with the file in memory.
+Written by \`./dev bench\`, a section for each part: do not edit. All times are medians of whole runs with the file in memory.
 
 Machine: $(nproc) processors, $(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo | head -n 1), $(uname -s) $(uname -m), \
 $(sed -E 's/^MemTotal: *([0-9]+) kB/\1/' <<< "$(head -n 1 /proc/meminfo)" | awk '{ printf "%.0f GiB", $1 / 1048576 }'). \

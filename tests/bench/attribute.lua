@@ -1,4 +1,4 @@
--- attribution.lua: who allocated every block of a dump, for tests/bench/attribution.sh. With --clock it prints seconds
+-- attribute.lua: who allocated every block of a dump, for tests/bench/attribution.sh. With --clock it prints seconds
 -- of processor time for the attribution and for its sites, and the number of busy blocks; needs --allow-files.
 heapsift.script {
     summary = "attribute every block",

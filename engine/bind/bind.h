@@ -31,6 +31,9 @@
 /* Registry key of a table for tests and documentation: class name -> table whose keys are its fields and methods. */
 #define HS_BIND_SURFACE "heapsift.surface"
 
+/* Registry key of a function(dump) that has the attribution made and published, for filters that speak of traces. */
+#define HS_BIND_ATTRIBUTE "heapsift.attribute"
+
 /* The kernel behind plugins/lib/attribution.lua, as a C function: see bind_attribution.c. */
 int bind_attribution_new(struct lua_State *lua);
 

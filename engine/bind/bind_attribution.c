@@ -546,9 +546,25 @@ static int attribution_set(lua_State *lua)
     return 2;
 }
 
+bool bind_block_traces_known(lua_State *lua, int owner_idx)
+{
+    return bind_check_dump(lua, owner_idx)->dump->block_traces != NULL;
+}
+
+/* kernel:publish(): filters and groups see the attributed trace of each block from now on */
+static int attribution_publish(lua_State *lua)
+{
+    struct hs_error err = {0};
+    enum hs_status status = hs_attribution_publish(get_judged(lua), &err);
+    if (status != HS_OK)
+        bind_raise(lua, status, &err);
+    return 0;
+}
+
 void bind_attribution_methods(lua_State *lua)
 {
     static const luaL_Reg methods[] = {
+        {"publish", attribution_publish},
         {"judge", attribution_judge},
         {"labels", attribution_labels},
         {"groups", attribution_groups},

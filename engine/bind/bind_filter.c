@@ -35,6 +35,8 @@ static const char *const code_names[HS_FILTER_CODE_COUNT] = {
     [HS_FILTER_CANDIDATE_MODULE] = "CANDIDATE_MODULE",
     [HS_FILTER_CANDIDATE_SYMBOL] = "CANDIDATE_SYMBOL",
     [HS_FILTER_CANDIDATE_INDEX] = "CANDIDATE_INDEX",
+    [HS_FILTER_TRACE_MODULE] = "TRACE_MODULE",
+    [HS_FILTER_TRACE_SYMBOL] = "TRACE_SYMBOL",
     [HS_FILTER_REFERENCED] = "REFERENCED",
     [HS_FILTER_LABEL] = "LABEL",
 };
@@ -56,6 +58,7 @@ static const char *const field_names[HS_BLOCK_FIELD_COUNT] = {
     [HS_BLOCK_FIELD_FIRST_WORD] = "FIRST_WORD",
     [HS_BLOCK_FIELD_ID] = "ID",
     [HS_BLOCK_FIELD_FILL] = "FILL",
+    [HS_BLOCK_FIELD_TRACE] = "TRACE",
 };
 
 /* Index of the string at the stack top in `names`; pops it. Raises if it is not there: the grammar is ours. */
@@ -125,6 +128,24 @@ static void read_program(lua_State *lua, struct program *program)
     }
 }
 
+/* Has the attribution made if the program asks for traces of blocks. May raise. */
+static void need_traces(lua_State *lua, int owner_idx, const struct program *program)
+{
+    bool asked = false;
+    for (size_t i = 0; i < program->op_count; i++) {
+        const struct hs_filter_op *op = &program->ops[i];
+        asked |= op->code == HS_FILTER_TRACE_MODULE || op->code == HS_FILTER_TRACE_SYMBOL ||
+                 (op->code == HS_FILTER_FIELD && op->value == HS_BLOCK_FIELD_TRACE);
+    }
+    if (!asked || bind_block_traces_known(lua, owner_idx))
+        return;
+    if (lua_getfield(lua, LUA_REGISTRYINDEX, HS_BIND_ATTRIBUTE) != LUA_TFUNCTION)
+        luaL_error(lua, "attributed traces need heapsift's own program around them");
+    lua_pushvalue(lua, owner_idx);
+    lua_call(lua, 1, 0);
+    bind_check_dump(lua, owner_idx);
+}
+
 struct hs_filter **bind_filter_push(lua_State *lua, int owner_idx, int arg, bool expression)
 {
     struct bind_dump *owner = bind_check_dump(lua, owner_idx);
@@ -144,6 +165,7 @@ struct hs_filter **bind_filter_push(lua_State *lua, int owner_idx, int arg, bool
         luaL_error(lua, "%s", luaL_tolstring(lua, -1, NULL));
     lua_pop(lua, 1);
     read_program(lua, &program);
+    need_traces(lua, owner_idx, &program);
     enum hs_status status = bind_run(lua, owner_idx, "preparing the filter", work_filter, &program, &err);
     if (status != HS_OK)
         bind_raise(lua, status, &err);

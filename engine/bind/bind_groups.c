@@ -80,7 +80,7 @@ static enum hs_key key_argument(lua_State *lua, int arg)
             return (enum hs_key)i;
         bind_nearest_offer(&nearest, key_names[i]);
     }
-    if (!is_word(name))
+    if (!is_word(name) || strcmp(name, "trace") == 0) /* the attributed trace: a field of filters */
         return HS_KEY_EXPRESSION;
     luaL_argerror(lua, arg,
                   lua_pushfstring(lua, "unknown key '%s'%s%s%s", name, nearest.best ? " (did you mean '" : "",

@@ -167,6 +167,9 @@ void bind_callers_set(lua_State *lua, int owner_idx);
 /* bind_attribution.c: the metatable at the stack top gets the kernel's methods. */
 void bind_attribution_methods(lua_State *lua);
 
+/* Whether the attributed traces of blocks were published on the dump at `owner_idx`. */
+bool bind_block_traces_known(lua_State *lua, int owner_idx);
+
 /* Pushes a set without blocks of its own yet; the box owns what is put into *result. */
 struct hs_set **bind_set_push(lua_State *lua, int owner_idx);
 

@@ -95,6 +95,7 @@ void hs_dump_close(struct hs_dump *dump)
     free(dump->scan);
     free(dump->caller_ranges);
     free(dump->caller_modules);
+    free(dump->block_traces);
     hs_space_deinit(&dump->space);
     hs_file_close(dump->file);
     hs_notes_deinit(&dump->notes);

@@ -28,6 +28,9 @@ struct hs_dump {
     struct hs_code_range *caller_ranges;
     size_t caller_range_count;
     uint64_t *caller_modules;
+
+    /* What query/attribution.c published: a block's trace, UINT32_MAX where it is not known; NULL before. */
+    uint32_t *block_traces;
 };
 
 /* Memory whose use is known: heaps, stacks, images, the trace database. */

@@ -283,6 +283,15 @@ static int core_set_answers(lua_State *lua)
     return 0;
 }
 
+/* core.set_attribute(function): see HS_BIND_ATTRIBUTE */
+static int core_set_attribute(lua_State *lua)
+{
+    luaL_checktype(lua, 1, LUA_TFUNCTION);
+    lua_settop(lua, 1);
+    lua_setfield(lua, LUA_REGISTRYINDEX, HS_BIND_ATTRIBUTE);
+    return 0;
+}
+
 /* core.set_label_source(text or nil): see HS_BIND_LABEL_SOURCE */
 static int core_set_label_source(lua_State *lua)
 {
@@ -341,6 +350,7 @@ void host_core_push(lua_State *lua)
 {
     static const luaL_Reg functions[] = {
         {"attribution", bind_attribution_new},
+        {"set_attribute", core_set_attribute},
         {"print", core_print},
         {"write", core_write},
         {"write_raw", core_write_raw},

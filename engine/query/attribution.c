@@ -314,6 +314,30 @@ enum hs_status hs_attribution_judge(struct hs_attribution *attribution, struct h
     return status;
 }
 
+enum hs_status hs_attribution_publish(const struct hs_attribution *attribution, struct hs_error *err)
+{
+    const struct hs_cells *cells = &attribution->cells;
+    const struct hs_model *model = &attribution->model;
+    size_t size = (attribution->blocks->count + (size_t)1) * sizeof(uint32_t);
+    uint32_t *traces = malloc(size);
+
+    if (!traces)
+        return hs_fail_memory(err, "the traces of blocks");
+    memset(traces, 255, size);
+    for (uint32_t c = 0; c < cells->first[HS_CELL_STORED]; c++) {
+        const struct hs_clump *clump = &model->clumps[model->cell_clump[c]];
+        uint32_t trace = hs_model_candidate(model, clump->stored, clump->owner);
+
+        if (!trace || (double)clump->confidence < attribution->opinions.undecided)
+            continue;
+        for (uint32_t i = cells->cells[c].first; i < cells->cells[c].first + cells->cells[c].count; i++)
+            traces[cells->ids[i]] = trace;
+    }
+    free(attribution->dump->block_traces);
+    attribution->dump->block_traces = traces;
+    return HS_OK;
+}
+
 void hs_attribution_deinit(struct hs_attribution *attribution)
 {
     hs_model_deinit(&attribution->model);

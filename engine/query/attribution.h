@@ -275,6 +275,8 @@ HS_MUST_CHECK enum hs_status hs_attribution_sites(struct hs_attribution *attribu
 /* The blocks of a site, or of a trace (then `site` is UINT32_MAX): whole cells; *count_ret: how many are claimed. */
 HS_MUST_CHECK enum hs_status hs_attribution_set(struct hs_attribution *attribution, uint32_t site, uint32_t trace,
                                                 struct hs_set **set_ret, uint64_t *count_ret, struct hs_error *err);
+/* Lets filters see the trace of each block (HS_BLOCK_FIELD_TRACE): the owner of its clump, if that is likely enough. */
+HS_MUST_CHECK enum hs_status hs_attribution_publish(const struct hs_attribution *attribution, struct hs_error *err);
 /* By site, then most bytes first. */
 void hs_site_types_sort(struct hs_site_type *types, size_t count);
 void hs_attribution_deinit(struct hs_attribution *attribution);

@@ -42,9 +42,10 @@ static uint64_t frame_verdict(const struct hs_process *process, struct hs_map *k
     return *value;
 }
 
-enum hs_status hs_candidates_match(const struct hs_dump *dump, const struct hs_traces *traces,
-                                   const struct hs_filter_text *pattern, bool symbols, struct hs_job *job,
-                                   struct hs_stored_bits *bits, struct hs_error *err)
+/* Sets bit index % modulo of each trace that matches. */
+static enum hs_status match(const struct hs_dump *dump, const struct hs_traces *traces,
+                            const struct hs_filter_text *pattern, bool symbols, struct hs_job *job, uint64_t modulo,
+                            uint64_t *words, struct hs_error *err)
 {
     enum hs_status status = HS_OK;
     struct hs_map known;
@@ -52,7 +53,7 @@ enum hs_status hs_candidates_match(const struct hs_dump *dump, const struct hs_t
     hs_map_init(&known);
     hs_job_start(job, traces->info.count);
     for (uint32_t index = 1; index <= traces->info.count && status == HS_OK; index++) {
-        uint64_t stored = index % HS_STORED_COUNT;
+        uint64_t bit = index % modulo;
         struct hs_trace trace;
 
         if (index % STOP_TRACES == 0) {
@@ -60,7 +61,7 @@ enum hs_status hs_candidates_match(const struct hs_dump *dump, const struct hs_t
             if (hs_job_stopped(job))
                 status = hs_fail(err, HS_ERR_CANCELLED, HS_NO_OFF, HS_NO_VA, "stopped while searching the traces");
         }
-        if (hs_stored_bit(bits, stored) || hs_traces_get(traces, index, &trace, NULL) != HS_OK)
+        if ((words[bit / 64] >> (bit % 64) & 1) || hs_traces_get(traces, index, &trace, NULL) != HS_OK)
             continue;
         for (unsigned i = 0; i < trace.depth; i++) {
             uint64_t verdict = frame_verdict(&dump->process, &known, trace.frames[i], pattern, symbols);
@@ -70,13 +71,27 @@ enum hs_status hs_candidates_match(const struct hs_dump *dump, const struct hs_t
                 break;
             }
             if (verdict == FRAME_MATCH) {
-                bits->words[stored / 64] |= UINT64_C(1) << (stored % 64);
+                words[bit / 64] |= UINT64_C(1) << (bit % 64);
                 break;
             }
         }
     }
     hs_map_deinit(&known);
     return status;
+}
+
+enum hs_status hs_candidates_match(const struct hs_dump *dump, const struct hs_traces *traces,
+                                   const struct hs_filter_text *pattern, bool symbols, struct hs_job *job,
+                                   struct hs_stored_bits *bits, struct hs_error *err)
+{
+    return match(dump, traces, pattern, symbols, job, HS_STORED_COUNT, bits->words, err);
+}
+
+enum hs_status hs_traces_match(const struct hs_dump *dump, const struct hs_traces *traces,
+                               const struct hs_filter_text *pattern, bool symbols, struct hs_job *job, uint64_t *words,
+                               struct hs_error *err)
+{
+    return match(dump, traces, pattern, symbols, job, UINT64_C(1) << 32, words, err);
 }
 
 static bool is_skipped(const struct hs_dump *dump, hs_va va)

@@ -20,6 +20,10 @@ static inline bool hs_stored_bit(const struct hs_stored_bits *bits, uint64_t sto
 HS_MUST_CHECK enum hs_status hs_candidates_match(const struct hs_dump *dump, const struct hs_traces *traces,
                                                  const struct hs_filter_text *pattern, bool symbols, struct hs_job *job,
                                                  struct hs_stored_bits *bits, struct hs_error *err);
+/* The same by full index: `words` has a bit a trace, count + 1 of them. */
+HS_MUST_CHECK enum hs_status hs_traces_match(const struct hs_dump *dump, const struct hs_traces *traces,
+                                             const struct hs_filter_text *pattern, bool symbols, struct hs_job *job,
+                                             uint64_t *words, struct hs_error *err);
 
 /* dump->caller_modules, made when first asked for. HS_ERR_MEMORY, HS_ERR_CANCELLED. */
 HS_MUST_CHECK enum hs_status hs_candidates_callers(struct hs_dump *dump, struct hs_job *job, struct hs_error *err);

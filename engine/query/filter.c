@@ -33,6 +33,7 @@ struct instruction {
     struct way ways[2]; /* a test: if false, if true */
     int64_t off, value;
     const struct hs_stored_bits *bits; /* candidate codes */
+    const uint64_t *traces;            /* trace codes: a bit a trace; NULL: there are none */
     const uint8_t *labels;             /* label code: a byte a label number */
     const struct instruction *among;   /* RUN_READ_AMONG: the instruction with the list */
     const struct hs_filter_text *text; /* contains, among */
@@ -87,6 +88,8 @@ static const struct {
     [HS_FILTER_CANDIDATE_MODULE] = {0, 1},
     [HS_FILTER_CANDIDATE_SYMBOL] = {0, 1},
     [HS_FILTER_CANDIDATE_INDEX] = {0, 1},
+    [HS_FILTER_TRACE_MODULE] = {0, 1},
+    [HS_FILTER_TRACE_SYMBOL] = {0, 1},
     [HS_FILTER_REFERENCED] = {0, 1},
     [HS_FILTER_LABEL] = {0, 1},
 };
@@ -195,6 +198,24 @@ static enum hs_status find_candidates(struct hs_filter *filter, struct hs_dump *
     }
     return hs_candidates_match(dump, traces, &filter->texts[instruction->value],
                                instruction->code == HS_FILTER_CANDIDATE_SYMBOL, job, bits, err);
+}
+
+/* The traces a trace code is true for. */
+static enum hs_status find_traces(struct hs_filter *filter, struct hs_dump *dump, struct instruction *instruction,
+                                  struct hs_job *job, struct hs_error *err)
+{
+    const struct hs_traces *traces;
+    enum hs_status status = hs_dump_traces(dump, job, &traces, err);
+    uint64_t *words;
+
+    if (status != HS_OK || !traces)
+        return status;
+    words = hs_arena_alloc(&filter->arena, traces->info.count / 64 + UINT64_C(1), sizeof *words);
+    if (!words)
+        return hs_fail_memory(err, "a filter");
+    instruction->traces = words;
+    return hs_traces_match(dump, traces, &filter->texts[instruction->value],
+                           instruction->code == HS_FILTER_TRACE_SYMBOL, job, words, err);
 }
 
 /* Gives a list its bitmap if that is worth it. */
@@ -379,6 +400,8 @@ static enum hs_status copy_code(struct hs_filter *filter, struct hs_dump *dump, 
         else if (ops[i].code == HS_FILTER_CANDIDATE_MODULE || ops[i].code == HS_FILTER_CANDIDATE_SYMBOL ||
                  ops[i].code == HS_FILTER_CANDIDATE_INDEX)
             status = find_candidates(filter, dump, instruction, job, err);
+        else if (ops[i].code == HS_FILTER_TRACE_MODULE || ops[i].code == HS_FILTER_TRACE_SYMBOL)
+            status = find_traces(filter, dump, instruction, job, err);
         else if (ops[i].code == HS_FILTER_REFERENCED)
             status = hs_dump_scan(dump, job, &filter->scan, err);
         else if (ops[i].code == HS_FILTER_LABEL &&
@@ -544,6 +567,13 @@ static bool contains(const struct hs_filter *filter, const struct hs_spot *spot,
     return hs_space_find(space, text->bytes, text->size, user, user + spot->brief.size, 1, NULL, &found) == HS_OK;
 }
 
+static struct value trace_of(const struct hs_filter *filter, const struct hs_spot *spot)
+{
+    const uint32_t *traces = filter->dump->block_traces;
+
+    return traces && traces[spot->id] != UINT32_MAX ? present(traces[spot->id]) : missing;
+}
+
 static struct value field_of(const struct hs_filter *filter, const struct hs_spot *spot, int field)
 {
     const struct hs_heaps *heaps = filter->blocks->heaps;
@@ -559,6 +589,7 @@ static struct value field_of(const struct hs_filter *filter, const struct hs_spo
     case HS_BLOCK_FIELD_HEAP: return present(heaps->heaps[extent->heap_idx].va);
     case HS_BLOCK_FIELD_LARGE: return present(extent->kind == HS_EXTENT_LARGE);
     case HS_BLOCK_FIELD_ID: return present(spot->id);
+    case HS_BLOCK_FIELD_TRACE: return trace_of(filter, spot);
     case HS_BLOCK_FIELD_SEGMENT:
         return extent->kind == HS_EXTENT_LARGE
                    ? missing
@@ -731,6 +762,14 @@ static struct value run(const struct hs_filter *filter, const struct hs_spot *sp
         case HS_FILTER_CANDIDATE_MODULE:
         case HS_FILTER_CANDIDATE_SYMBOL:
         case HS_FILTER_CANDIDATE_INDEX: *top++ = present(is_candidate(filter, spot, at->bits)); break;
+        case HS_FILTER_TRACE_MODULE:
+        case HS_FILTER_TRACE_SYMBOL: {
+            struct value trace = trace_of(filter, spot);
+
+            *top++ =
+                present(at->traces && !trace.missing && (at->traces[trace.number / 64] >> (trace.number % 64) & 1));
+            break;
+        }
         case HS_FILTER_REFERENCED:
             *top++ = present(hs_scan_word(filter->scan, spot->id / 64, ~0u, ~0u) >> (spot->id % 64) & 1);
             break;

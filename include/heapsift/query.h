@@ -81,8 +81,10 @@ enum hs_filter_code {
                                    `value` */
     HS_FILTER_CANDIDATE_SYMBOL, /* the same for "module!name" of a frame */
     HS_FILTER_CANDIDATE_INDEX,  /* push whether trace `value` is a candidate */
-    HS_FILTER_REFERENCED,       /* push whether anything points to the block */
-    HS_FILTER_LABEL,            /* push whether the block's label matches text `value` */
+    HS_FILTER_TRACE_MODULE,     /* the same as for candidates, of the attributed trace: see HS_BLOCK_FIELD_TRACE */
+    HS_FILTER_TRACE_SYMBOL,
+    HS_FILTER_REFERENCED, /* push whether anything points to the block */
+    HS_FILTER_LABEL,      /* push whether the block's label matches text `value` */
     HS_FILTER_CODE_COUNT
 };
 #define HS_FILTER_STACK 32
@@ -105,7 +107,8 @@ enum hs_block_field {
     HS_BLOCK_FIELD_LARGE,      /* 0 or 1 */
     HS_BLOCK_FIELD_FIRST_WORD, /* first pointer-sized word of the user bytes */
     HS_BLOCK_FIELD_ID,
-    HS_BLOCK_FIELD_FILL, /* enum hs_fill */
+    HS_BLOCK_FIELD_FILL,  /* enum hs_fill */
+    HS_BLOCK_FIELD_TRACE, /* index of the attributed trace; missing where none is likelier than not, or not recorded */
     HS_BLOCK_FIELD_COUNT
 };
 

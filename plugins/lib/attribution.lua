@@ -270,6 +270,9 @@ function Attribution:trace(index)
     return self.makers[maker], caller, outermost
 end
 
+-- Filters see each block's trace from now on; done by the first that asks.
+function Attribution:publish() self.kernel:publish() end
+
 -- Attribution of a dump whose blocks are labelled. kernel: the C function; given.without: a list of evidence to leave
 -- out, to measure what it is worth.
 function attribution.new(dump, kernel, given)

@@ -22,7 +22,7 @@ filter.fields = {
     address = "ADDRESS", user = "USER", size = "SIZE", total = "TOTAL", flags = "FLAGS", state = "STATE",
     heap = "HEAP", segment = "SEGMENT", stored = "STORED", tag = "TAG", unused = "UNUSED",
     previous = "PREVIOUS", settable = "SETTABLE", large = "LARGE", first_word = "FIRST_WORD",
-    index = "ID", fill = "FILL",
+    index = "ID", fill = "FILL", trace = "TRACE",
 }
 -- Fields that are compared with words: enum hs_block_state, enum hs_fill.
 filter.words = {
@@ -37,6 +37,7 @@ filter.measures = { ascii = "ASCII", utf16 = "UTF16" }
 -- Names that are matched as text, and the code that does it.
 filter.names = {
     ["candidate.module"] = "CANDIDATE_MODULE", ["candidate.symbol"] = "CANDIDATE_SYMBOL", ["type"] = "LABEL",
+    ["trace.module"] = "TRACE_MODULE", ["trace.symbol"] = "TRACE_SYMBOL",
 }
 
 -- ---- words ----
@@ -162,7 +163,7 @@ local function field_names()
         if not filter.words[name] then sorted[#sorted + 1] = name end
     end
     table.sort(sorted, function(a, b) return #a > #b or #a == #b and a < b end)
-    for _, name in ipairs(sorted) do pattern = pattern + P(name) * -word_char end
+    for _, name in ipairs(sorted) do pattern = pattern + P(name) * -(word_char + "." * R "az") end
     return expect(C(pattern), "a value") * space
 end
 
@@ -215,7 +216,7 @@ local rules <const> = {
     end),
     negated = Cp() * expect(P "not" * -word_char, "a condition") * space * V "negated" / node "not" + V "truth",
     truth = word_test "state" + word_test "fill" + V "candidate_index" + V "name_test" + V "contains" +
-        V "referenced" + V "no_trace" + V "compared",
+        V "referenced" + V "compared",
     candidate_index = Cp() * expect(P "candidate.index" * -word_char, "a condition") * space *
         operators { { "==", "EQUAL" } } * number / node "candidate",
     name_test = Cp() * expect(names_of(filter.names), "a condition") * space * name_comparison * name_text /
@@ -223,10 +224,6 @@ local rules <const> = {
     contains = Cp() * expect(P "contains" * -word_char, "a condition") * space * sign "(" * bytes * sign ")" /
         node "contains",
     referenced = Cp() * expect(P "referenced" * -word_char, "a condition") * space / node "referenced",
-    -- The attributed trace is not there yet: told apart from a misspelled word.
-    no_trace = lpeg.Cmt(Cp() * C(P "trace." * word_char ^ 1), function(_, _, at, what)
-        error({ at = at, message = ("'%s' is not known to this version of filters"):format(what) }, 0)
-    end),
     -- a comparison, or a truth in parentheses
     compared = Cp() * V "value" * (comparison * V "value" / function(op, value)
         return { op = op, value }

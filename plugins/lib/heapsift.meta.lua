@@ -689,7 +689,7 @@ function set:has(block) end
 ---Groups by up to four keys, most bytes first. A key that is no single word is an expression of the filter language, such
 ---as "u32(8) & 0xffff": its field in a row is the text itself, or with "tag = u32(8)" the name in front; it is absent where
 ---the expression has no value (or is -1). Raises for an unknown key and for a bad expression.
----@param key "size"|"size_class"|"heap"|"state"|"stored"|"total"|"flags"|"tag"|"first_word"|"type"|"candidate_module" size_class: smallest power of two that holds the size; type: label; candidate_module: module of the caller in every candidate, "(several)" where they disagree
+---@param key "size"|"size_class"|"heap"|"state"|"stored"|"total"|"flags"|"tag"|"first_word"|"type"|"candidate_module"|"trace" size_class: smallest power of two that holds the size; type: label; candidate_module: module of the caller in every candidate, "(several)" where they disagree; trace: index of the attributed trace, runs the attribution
 ---@param ... string more keys
 ---@return groups
 function set:group(key, ...) end

@@ -80,6 +80,45 @@ print(count == top.traces[1].blocks, set:has(dump:block(0x372e5a0)))
         assert.equal("true\ttrue", lines[3])
     end)
 
+    it("is what filters and groups mean by trace", function()
+        local lines = run_text(folder, [[
+local set = dump:blocks "trace == 0x17dfe"
+local a = heapsift.attribution(dump)
+local claimed, count = a:set(0x17dfe)
+print(set:count() > 1000, (set - claimed):count(), set:has(dump:block(0x372e5a0)))
+print(dump:blocks("trace == 0x7dfe"):count() <= dump.traces[0x7dfe].count, dump:blocks("candidate.index == 0x7dfe"):count() > 0)
+local wrong, seen, groups = 0, 0, 0
+for _, block in ipairs(dump:blocks("state == busy and stored >= 0"):sample(3000)) do
+    local trace, p = a:of(block)
+    local index = p >= 0.5 and trace and trace.index
+    seen = seen + 1
+    for row in dump:blocks(("address == %d"):format(block.address)):group("trace") do
+        if row.trace ~= (index or nil) then wrong = wrong + 1 end
+    end
+    if seen == 200 then break end
+end
+print(wrong, seen)
+for row in dump:blocks "state == busy":group("trace", "heap") do groups = groups + row.count end
+print(groups == dump:blocks("state == busy"):count())
+local module = dump:blocks "trace.module ~ 'olmapi32'"
+local expected = 0
+for row in dump:blocks "trace > 0":group "trace" do
+    local trace, found = dump.traces[row.trace], false
+    for _, va in ipairs(trace.frames) do
+        local its = dump:module(va)
+        if its and its.name:lower():find "olmapi32" then found = true end
+    end
+    if found then expected = expected + row.count end
+end
+print(module:count() == expected, expected > 1000, dump:blocks("trace.symbol ~ 'MAPIAllocateBuffer'"):count() > 1000)
+]], sample)
+        assert.equal("true\t0\ttrue", lines[1])
+        assert.equal("true\ttrue", lines[2])
+        assert.equal("0\t200", lines[3])
+        assert.equal("true", lines[4])
+        assert.equal("true\ttrue\ttrue", lines[5])
+    end)
+
     it("has nothing to say without a database", function()
         local path = folder .. "/bare.dmp"
         program.output { "run", "sample", path, "--tiny", "--no-ust" }

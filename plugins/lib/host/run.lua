@@ -347,6 +347,7 @@ end
 -- Gives the engine's side the Lua it calls.
 local function prepare_engine(context)
     core.set_callers(function() return callers_of(context.data_dir, context.common) end)
+    core.set_attribute(function(dump) run.surface_of(context).attribution(dump):publish() end)
     core.set_filter(function(text, expression) return require "filter".try(text, expression) end)
     core.set_undecorate(function(name, form) return require "undecorate".name(name, form) end)
     core.set_answers {

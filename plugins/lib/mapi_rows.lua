@@ -140,9 +140,10 @@ end
 function rows.of(dump, facts)
     if not facts or #facts.signatures == 0 then return nil end
     local busy = dump:blocks { state = "busy" }
-    local arrays = busy:where "type == \"mapi.row\" or type == \"mapi.props\""
-    local buffers = busy:where "type == \"mapi.more\""
-    local sets = busy:where "type == \"mapi.rowset\""
+    local mapi = busy:where 'type == "mapi.row" or type == "mapi.props" or type == "mapi.rowset"'
+    local sets = mapi:where 'type == "mapi.rowset"'
+    local arrays = mapi - sets
+    local buffers = busy:where 'type == "mapi.more"'
     local lost = arrays - arrays:referenced()
     local lost_sets = sets - sets:referenced()
     local in_lost_sets = lost - lost

@@ -59,11 +59,13 @@ end
 -- Call sites, most bytes first: { caller, outermost, blocks, bytes, confidence, traces = { { trace, blocks, bytes,
 -- confidence } } }; caller nil: the stack was not recorded.
 function sites.of(attribution)
+    if attribution.sites then return attribution:sites() end
     return from_groups(attribution)
 end
 
 -- The blocks of a site, a set: one pass, a block's stored index and size as one key.
-function sites.set(busy, site)
+function sites.set(attribution, busy, site)
+    if attribution.sites then return (attribution:set(site)) end
     local stored, keys, seen = {}, {}, {}
     for _, one in ipairs(site.traces) do
         for _, cell in ipairs(one.cells) do

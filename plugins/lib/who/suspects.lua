@@ -59,58 +59,64 @@ local function bar_of(list, wanted)
     return weights[wanted] or 0
 end
 
-local function from_sites(scene, attribution, wanted)
-    local list, least = {}, TINY * scene.busy:bytes()
+-- Adds kinds of blocks to a list: rows of one signature with what is linked to them, then one type and size each.
+-- kind: why no caller is told.
+local function add_kinds(list, scene, set, rows, kind)
+    local function add(some, signature)
+        if some:count() > 0 then
+            list[#list + 1] = suspect_of(scene, some, { order = #list, signature = signature, traces = {},
+                confidence = 0.0, recorded = false, kind = kind })
+        end
+    end
+    for _, signature in ipairs(rows and rows.signatures or {}) do
+        local some = (signature.set | signature.linked) & set
+        add(some, signature)
+        set = set - some
+    end
+    local typed = set:where "type ~ '*'"
+    for row in typed:group("type", "size"):top(KINDS_MAX) do
+        add(typed:where(("type == '%s' and size == %d"):format(row.type, row.size)))
+    end
+    set = set - typed
+    for row in set:group("size"):top(KINDS_MAX) do add(set:where(("size == %d"):format(row.size))) end
+end
+
+-- Blocks without a caller are no suspect as a whole: many have to do with them. They are taken by kind.
+local function from_sites(scene, options, wanted)
+    local list, least, attribution = {}, TINY * scene.busy:bytes(), options.attribution
     for order, site in ipairs(sites.of(attribution)) do
         if order > 1 and site.bytes < math.max(least, bar_of(list, wanted)) then break end
-        local set = sites.set(scene.busy, site)
-        if set:count() > 0 then
-            list[#list + 1] = suspect_of(scene, set, { order = order, caller = site.caller,
+        local set = sites.set(attribution, scene.busy, site)
+        if options.heap then set = set & scene.busy end
+        if not site.caller then
+            add_kinds(list, scene, set, options.rows, site.kind or "unrecorded")
+        elseif set:count() > 0 then
+            list[#list + 1] = suspect_of(scene, set, { order = #list, caller = site.caller,
                 outermost = site.outermost, traces = site.traces, trace = site.traces[1] and site.traces[1].trace,
-                confidence = site.confidence, recorded = site.caller ~= nil,
-                kind = site.kind or site.caller and "site" or "unrecorded" })
+                confidence = site.confidence, recorded = true, kind = "site" })
         end
     end
     return finish(list, wanted)
 end
 
--- Kinds of blocks: rows of one signature with what is linked to them, then one type and size each.
-local function from_kinds(scene, rows, wanted)
-    local list, rest = {}, scene.busy
-    local function add(set, signature)
-        if set:count() > 0 then
-            list[#list + 1] = suspect_of(scene, set, { order = #list, signature = signature, traces = {},
-                confidence = 0.0, recorded = false, kind = "content" })
-        end
-    end
-    for _, signature in ipairs(rows and rows.signatures or {}) do
-        local set = (signature.set | signature.linked) & scene.busy
-        add(set, signature)
-        rest = rest - set
-    end
-    local typed = rest:where "type ~ '*'"
-    for row in typed:group("type", "size"):top(KINDS_MAX) do
-        add(typed:where(("type == '%s' and size == %d"):format(row.type, row.size)))
-    end
-    rest = rest - typed
-    for row in rest:group("size"):top(KINDS_MAX) do add(rest:where(("size == %d"):format(row.size))) end
+local function from_kinds(scene, options, wanted)
+    local list = {}
+    add_kinds(list, scene, scene.busy, options.rows, "content")
     return finish(list, wanted)
 end
 
 -- The first `wanted` of them. options: heap (or nil), rows (what query_rows returned, or nil), attribution (nil: no
 -- stacks). Each: set, blocks, bytes, lost (a set), lost_blocks, lost_bytes, leak (confidence), mostly_lost, types, size
 -- and size_blocks (the commonest size; both of the lost ones where most are lost), caller, outermost, traces, trace (of
--- most bytes), confidence (of the attribution), recorded, kind ("site",
--- "unrecorded", "undecided", "untraced"); signature for rows where no stacks are recorded. Also the
--- bytes of all busy blocks.
+-- most bytes), confidence (of the attribution), recorded (there is a caller), kind ("site", "unrecorded", "undecided",
+-- "untraced", or "content": no stacks at all); signature for rows without a caller. Also the bytes of all busy blocks.
 function suspects.find(dump, options, wanted)
     local busy = dump:blocks { state = "busy" }
     local scene = { busy = options.heap and options.heap:blocks { state = "busy" } or busy }
     scene.lost, scene.seen = busy - busy:referenced(), lost_blocks.all_seen(dump)
     if options.rows then scene.lost = scene.lost | options.rows.lost end
-    local list = options.attribution and from_sites(scene, options.attribution, wanted) or
-        from_kinds(scene, options.rows, wanted)
-    return list, scene.busy:bytes()
+    local find = options.attribution and from_sites or from_kinds
+    return find(scene, options, wanted), scene.busy:bytes()
 end
 
 return suspects

@@ -43,7 +43,7 @@ local function rows_of(suspect, rows)
     for _, signature in ipairs(rows and rows.signatures or {}) do
         if not suspect.signature or suspect.signature == signature then
             for _, site in ipairs(signature.sites or {}) do
-                if site.finding and (suspect.signature or site.caller == suspect.caller and suspect.recorded) then
+                if site.finding and site.caller == suspect.caller then
                     return site.finding, signature, site
                 end
             end

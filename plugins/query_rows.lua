@@ -36,7 +36,11 @@ local function named(signature, site)
     return "row of a MAPI table or address list", "rows of MAPI tables or address lists"
 end
 
-local function remedy(signature, site, rows)
+local function most_in_lost_sets(signature)
+    return 2 * signature.in_lost_sets > signature.lost_blocks
+end
+
+local function remedy(signature, site)
     if signature.kind ~= "row" or site and site.maker == "own" then
         return "MAPIFreeBuffer on each array, once its reader is done; that frees the buffers linked to it, too"
     end
@@ -46,7 +50,7 @@ local function remedy(signature, site, rows)
     end
     local free = signature.of == "address list" and "FreePadrlist" or signature.of == "row set" and "FreeProws" or
         "FreeProws (an address list: FreePadrlist)"
-    if rows.set_rows > 0 and signature.in_lost_sets > signature.lost_blocks // 2 then
+    if most_in_lost_sets(signature) then
         return free .. " on each set that QueryRows returned: here neither sets nor rows were freed"
     end
     return free .. " instead of MAPIFreeBuffer on the set; or MAPIFreeBuffer on each row's lpProps, then on the set " ..
@@ -78,7 +82,7 @@ local function evidence(signature, site)
             text.count(site.trace.count), text.percent(site.lost, site.trace.count) .. " %")
     end
     if signature.holders.set > 0 then
-        list[#list + 1] = ("%s of the same columns stand in row sets that are in use: that is how they should end"):
+        list[#list + 1] = ("%s of the same columns stand in row sets that are in use: so these stood in one, too"):
             format(text.plural(signature.holders.set, "row"))
     end
     return list
@@ -110,11 +114,13 @@ local function with_unrecorded(list)
     first.unrecorded = table.remove(list, rest).lost
 end
 
-local function finding(dump, rows, signature, site)
+local function finding(dump, signature, site)
     local seen, why = lost.all_seen(dump)
     local one, many = named(signature, site)
     site.words = text.plural(site.lost, one, many)
     site.why = "nothing points to " .. (site.lost == 1 and "it" or "them")
+    site.how = signature.kind == "row" and site.maker == "mapi" and (most_in_lost_sets(signature) and
+        "neither sets nor rows were freed" or "sets freed, rows not") or site.why
     local bytes = site.lost_bytes + site.linked_bytes
     local private = dump:info().usage.private
     local symbol = site.caller and (dump:symbol(site.caller) or text.address(dump, site.caller))
@@ -128,7 +134,7 @@ local function finding(dump, rows, signature, site)
         evidence = evidence(signature, site), against = #opposed > 0 and opposed or nil,
         blocks = site.lost + site.linked_blocks, bytes = bytes,
         share = private > 0 and bytes / private or nil, trace = site.trace and ("%x"):format(site.trace.index),
-        module = parts and parts.module or nil, frame = symbol, remedy = remedy(signature, site, rows),
+        module = parts and parts.module or nil, frame = symbol, remedy = remedy(signature, site),
         missing = not site.trace and "the call stack that allocated them" or nil,
         refute = "a pointer to one of them that the process can follow; a second dump in which they are gone",
     }
@@ -145,7 +151,7 @@ local function run(dump, options, report)
             with_unrecorded(signature.sites)
             for _, site in ipairs(signature.sites) do
                 if site.lost >= options.min_rows then
-                    site.finding = finding(dump, rows, signature, site)
+                    site.finding = finding(dump, signature, site)
                     report:add(site.finding)
                 end
             end

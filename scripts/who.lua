@@ -6,7 +6,7 @@
 -- Sample output, the first lines:
 --     1. Memory  174.7 MiB, 49.4 % of private memory: 2,512,054 blocks of one caller; heaps hold 95.4 %: it is heap
 --     2. Who     3rdpartydll+0xc8141 through OLMAPI32!MAPIAllocateBuffer, trace 17dfe (blocks store 7dfe): certain ...
---     3. What    278,862 MAPI table rows with 2,230,898 linked buffers: nothing points to them; a leak: certain (0.99)
+--     3. What    278,862 MAPI table rows with 2,230,898 linked buffers: sets freed, rows not; a leak: certain (0.99)
 
 heapsift.script {
     summary = "the verdict: who allocated the memory, what it is, why it is not freed, and how sure that is",

@@ -76,7 +76,7 @@ describe("README.md", function()
         end)
     end
 
-    it("has five such blocks", function()
-        assert.equal(5, #blocks)
+    it("has six such blocks", function()
+        assert.equal(6, #blocks)
     end)
 end)

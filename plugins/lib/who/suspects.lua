@@ -5,7 +5,6 @@
 -- is smaller than that of enough others, the rest need not be looked at: the order of those that are shown is exact.
 
 local lost_blocks = require "lost"
-local sites = require "who.sites"
 
 local suspects = {}
 
@@ -84,12 +83,12 @@ end
 -- Blocks without a caller are no suspect as a whole: many have to do with them. They are taken by kind.
 local function from_sites(scene, options, wanted)
     local list, least, attribution = {}, TINY * scene.busy:bytes(), options.attribution
-    for order, site in ipairs(sites.of(attribution)) do
+    for order, site in ipairs(attribution:sites()) do
         if order > 1 and site.bytes < math.max(least, bar_of(list, wanted)) then break end
-        local set = sites.set(attribution, scene.busy, site)
+        local set = attribution:set(site)
         if options.heap then set = set & scene.busy end
         if not site.caller then
-            add_kinds(list, scene, set, options.rows, site.kind or "unrecorded")
+            add_kinds(list, scene, set, options.rows, site.kind)
         elseif set:count() > 0 then
             list[#list + 1] = suspect_of(scene, set, { order = #list, caller = site.caller,
                 outermost = site.outermost, traces = site.traces, trace = site.traces[1] and site.traces[1].trace,

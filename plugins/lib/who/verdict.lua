@@ -161,7 +161,7 @@ function verdict.of(dump, suspect, rows)
     if found and site.lost_bytes + site.linked_bytes >= suspect.lost_bytes / 2 then
         out.rows = { finding = found, signature = signature, site = site }
         out.what = ("%s with %s"):format(site.words, text.plural(site.linked_blocks, "linked buffer"))
-        out.why = site.why
+        out.why = site.how
         out.evidence, out.against, out.remedy = found.evidence, found.against or {}, found.remedy
         out.leak = lost.confidence(site.lost, site.blocks, seen) * signature.confidence / 0.99
     end

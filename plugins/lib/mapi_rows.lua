@@ -14,13 +14,21 @@ local STORED_MAX <const> = 64     -- different stored indexes of lost rows that 
 
 local ROOTS <const> = { sources = { "register", "stack", "section", "other" } }
 
+-- a | b; making a set costs a look at each of its blocks, so none is made where one of them is empty.
+local function join(a, b)
+    if b:count() == 0 then return a end
+    return a:count() == 0 and b or a | b
+end
+
 -- Those of `buffers` that are linked to these blocks, in any number of steps.
 local function linked_to(blocks, buffers)
-    local found, from = blocks - blocks, blocks
+    local found = buffers:referenced { from = blocks }
+    local from = found
     for _ = 1, CHAIN_MAX do
-        from = buffers:referenced { from = from } - found
         if from:count() == 0 then break end
-        found = found | from
+        buffers = buffers - from -- the fewer are looked for, the less there is to do
+        from = buffers:referenced { from = from }
+        found = join(found, from)
     end
     return found
 end
@@ -74,24 +82,26 @@ local function maker_of(dump, trace)
 end
 
 -- Linked buffers of each site: those of the largest are what the others leave, as a buffer is linked to one row.
-local function share_linked(signature, list, buffers)
-    local rest = signature.linked
+local function share_linked(signature, list)
+    local blocks, bytes = signature.linked_blocks, signature.linked_bytes
     for i = #list, 1, -1 do
         local site = list[i]
-        local linked = rest
-        if i > 1 and site.lost > 0 then
-            linked = linked_to(signature.lost:where("stored in {" .. table.concat(site.stored, ", ") .. "}"), buffers)
-            rest = rest - linked
+        site.linked_blocks, site.linked_bytes = 0, 0
+        if i == 1 then
+            site.linked_blocks, site.linked_bytes = blocks, bytes
+        elseif site.lost > 0 then
+            local linked = linked_to(signature.lost:where("stored in {" .. table.concat(site.stored, ", ") .. "}"),
+                signature.linked)
+            site.linked_blocks, site.linked_bytes = linked:count(), linked:bytes()
+            blocks, bytes = blocks - site.linked_blocks, bytes - site.linked_bytes
         end
-        site.linked_blocks, site.linked_bytes = site.lost > 0 and linked:count() or 0,
-            site.lost > 0 and linked:bytes() or 0
     end
 end
 
 -- Rows by the call site that has them allocated: { caller, blocks, lost, lost_bytes, linked_blocks, linked_bytes,
 -- trace, confidence, maker, allocator }, most lost rows first. Blocks whose stack is not known are one entry without a
 -- trace.
-local function callers(dump, signature, buffers, attribution)
+local function callers(dump, signature, attribution)
     local by_caller, list, lost_of = {}, {}, {}
     for row in signature.lost:group "stored" do lost_of[row.stored or -1] = row end
     local function entry(key)
@@ -125,7 +135,7 @@ local function callers(dump, signature, buffers, attribution)
         if a.lost ~= b.lost then return a.lost > b.lost end
         return a.blocks > b.blocks or a.blocks == b.blocks and (a.caller or 0) < (b.caller or 0)
     end)
-    share_linked(signature, list, buffers)
+    share_linked(signature, list)
     return list
 end
 
@@ -136,7 +146,7 @@ end
 --     list", "row set or address list"), set, blocks, bytes, lost (a set), lost_blocks, lost_bytes, linked (a set),
 --     linked_blocks, linked_bytes, holders { stack, set, section, block, other }: blocks that are not lost, and
 --     callers(attribution);
---   sets, lost_sets: sets of row sets; set_rows: lost rows that lost row sets hold; lost: all that is lost, a set.
+--   lost: sets of all that is lost, the largest first: rows, row sets, and the linked buffers of each signature.
 function rows.of(dump, facts)
     if not facts or #facts.signatures == 0 then return nil end
     local busy = dump:blocks { state = "busy" }
@@ -146,27 +156,26 @@ function rows.of(dump, facts)
     local buffers = busy:where 'type == "mapi.more"'
     local lost = arrays - arrays:referenced()
     local lost_sets = sets - sets:referenced()
-    local in_lost_sets = lost - lost
-    if lost_sets:count() > 0 then in_lost_sets = held_by_lost_sets(arrays, busy, lost_sets) end
-    lost = lost | in_lost_sets
-    local found = { signatures = {}, sets = sets, lost_sets = lost_sets, set_rows = in_lost_sets:count() }
-    local left, all_linked = arrays, lost - lost
+    local in_lost_sets = lost_sets:count() > 0 and held_by_lost_sets(arrays, busy, lost_sets) or lost_sets
+    lost = join(lost, in_lost_sets)
+    local found = { signatures = {}, lost = { lost, lost_sets } }
+    local left = arrays
     for i, known in ipairs(facts.signatures) do
         if i > SIGNATURES_MAX then break end
         local set = #facts.signatures == 1 and left or left:where(known.where)
-        left = left - set
-        local gone = set & lost
+        left = #facts.signatures > 1 and left - set or left
+        local gone = #facts.signatures == 1 and lost or set & lost
         local linked = linked_to(gone, buffers)
         local one = { names = known.names, columns = known.columns, size = known.size, kind = known.kind,
             confidence = known.confidence, of = layout.set_kind(known.columns), set = set, blocks = set:count(),
             bytes = set:bytes(), lost = gone, lost_blocks = gone:count(), lost_bytes = gone:bytes(), linked = linked,
             linked_blocks = linked:count(), linked_bytes = linked:bytes(),
-            in_lost_sets = (gone & in_lost_sets):count(), holders = holders(set - gone, sets) }
-        function one.callers(attribution) return callers(dump, one, buffers, attribution) end
-        all_linked = all_linked | linked
+            in_lost_sets = in_lost_sets:count() > 0 and (gone & in_lost_sets):count() or 0, holders = holders(set - gone, sets) }
+        function one.callers(attribution) return callers(dump, one, attribution) end
+        found.lost[#found.lost + 1] = linked
         found.signatures[i] = one
     end
-    found.lost = lost | lost_sets | all_linked
+    table.sort(found.lost, function(a, b) return a:count() > b:count() end)
     table.sort(found.signatures, function(a, b)
         local x, y = a.lost_bytes + a.linked_bytes, b.lost_bytes + b.linked_bytes
         return x > y or x == y and (a.bytes > b.bytes or a.bytes == b.bytes and a.size < b.size)

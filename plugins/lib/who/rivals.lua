@@ -79,7 +79,7 @@ end
 function rivals.hint(facts, suspect)
     for i, hint in ipairs(facts and facts.hints or {}) do
         if i > 3 then break end
-        local blocks = suspect.set:where(hint.where):count()
+        local blocks = hint.blocks * 20 > suspect.blocks and suspect.set:where(hint.where):count() or 0
         if blocks * 20 > suspect.blocks and blocks >= 3 then
             return { value = hint.value, debugger = hint.debugger, module = hint.module, base = hint.base,
                 end_address = hint.end_address, why = hint.why, blocks = blocks }

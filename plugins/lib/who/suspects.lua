@@ -22,9 +22,9 @@ local function types_of(set)
 end
 
 local function suspect_of(scene, set, fields)
-    local lost = set & scene.lost
+    local held = set & scene.held -- mostly smaller than what is lost: sets cost what they hold
     fields.set, fields.blocks, fields.bytes = set, set:count(), set:bytes()
-    fields.lost, fields.lost_blocks, fields.lost_bytes = lost, lost:count(), lost:bytes()
+    fields.held, fields.lost_blocks, fields.lost_bytes = held, fields.blocks - held:count(), fields.bytes - held:bytes()
     fields.leak = lost_blocks.confidence(fields.lost_blocks, fields.blocks, scene.seen)
     fields.mostly_lost = fields.lost_blocks > 0 and 2 * fields.lost_blocks >= fields.blocks
     fields.weight = fields.leak >= NO_LEAK and fields.leak * fields.lost_bytes or 0
@@ -42,7 +42,8 @@ local function finish(list, wanted)
     table.sort(list, by_weight)
     for i = #list, wanted + 1, -1 do list[i] = nil end
     for _, one in ipairs(list) do
-        local shown = one.mostly_lost and one.lost or one.set
+        local shown = one.mostly_lost and one.held:count() > 0 and one.set - one.held or one.set
+        one.shown = shown
         one.types = types_of(shown)
         local largest = shown:group("size"):top(1)[1]
         one.size, one.size_blocks = largest and largest.size, largest and largest.count
@@ -59,8 +60,8 @@ local function bar_of(list, wanted)
 end
 
 -- Adds kinds of blocks to a list: rows of one signature with what is linked to them, then one type and size each.
--- kind: why no caller is told.
-local function add_kinds(list, scene, set, rows, kind)
+-- kind: why no caller is told; least: bytes, smaller kinds are left out.
+local function add_kinds(list, scene, set, rows, kind, least)
     local function add(some, signature)
         if some:count() > 0 then
             list[#list + 1] = suspect_of(scene, some, { order = #list, signature = signature, traces = {},
@@ -74,10 +75,14 @@ local function add_kinds(list, scene, set, rows, kind)
     end
     local typed = set:where "type ~ '*'"
     for row in typed:group("type", "size"):top(KINDS_MAX) do
+        if row.bytes < least then break end
         add(typed:where(("type == '%s' and size == %d"):format(row.type, row.size)))
     end
     set = set - typed
-    for row in set:group("size"):top(KINDS_MAX) do add(set:where(("size == %d"):format(row.size))) end
+    for row in set:group("size"):top(KINDS_MAX) do
+        if row.bytes < least then break end
+        add(set:where(("size == %d"):format(row.size)))
+    end
 end
 
 -- Blocks without a caller are no suspect as a whole: many have to do with them. They are taken by kind.
@@ -88,7 +93,7 @@ local function from_sites(scene, options, wanted)
         local set = attribution:set(site)
         if options.heap then set = set & scene.busy end
         if not site.caller then
-            add_kinds(list, scene, set, options.rows, site.kind)
+            add_kinds(list, scene, set, options.rows, site.kind, least)
         elseif set:count() > 0 then
             list[#list + 1] = suspect_of(scene, set, { order = #list, caller = site.caller,
                 outermost = site.outermost, traces = site.traces, trace = site.traces[1] and site.traces[1].trace,
@@ -100,20 +105,23 @@ end
 
 local function from_kinds(scene, options, wanted)
     local list = {}
-    add_kinds(list, scene, scene.busy, options.rows, "content")
+    add_kinds(list, scene, scene.busy, options.rows, "content", 0)
     return finish(list, wanted)
 end
 
 -- The first `wanted` of them. options: heap (or nil), rows (what query_rows returned, or nil), attribution (nil: no
--- stacks). Each: set, blocks, bytes, lost (a set), lost_blocks, lost_bytes, leak (confidence), mostly_lost, types, size
--- and size_blocks (the commonest size; both of the lost ones where most are lost), caller, outermost, traces, trace (of
+-- stacks). Each: set, blocks, bytes, held (a set: those that are not lost), lost_blocks, lost_bytes, leak (confidence),
+-- mostly_lost, shown (a set: the lost ones where most are lost, else all), types, size and size_blocks (the commonest
+-- size) of those, caller, outermost, traces, trace (of
 -- most bytes), confidence (of the attribution), recorded (there is a caller), kind ("site", "unrecorded", "undecided",
 -- "untraced", or "content": no stacks at all); signature for rows without a caller. Also the bytes of all busy blocks.
 function suspects.find(dump, options, wanted)
     local busy = dump:blocks { state = "busy" }
     local scene = { busy = options.heap and options.heap:blocks { state = "busy" } or busy }
-    scene.lost, scene.seen = busy - busy:referenced(), lost_blocks.all_seen(dump)
-    if options.rows then scene.lost = scene.lost | options.rows.lost end
+    scene.held, scene.seen = busy:referenced(), lost_blocks.all_seen(dump)
+    for _, lost in ipairs(options.rows and options.rows.lost or {}) do -- the largest first
+        if lost:count() > 0 then scene.held = scene.held - lost end
+    end
     local find = options.attribution and from_sites or from_kinds
     return find(scene, options, wanted), scene.busy:bytes()
 end

@@ -79,7 +79,7 @@ end
 
 local function object_text(dump, suspect)
     local row = suspect.types[1] and suspect.types[1].type == "vtable" and
-        (suspect.mostly_lost and suspect.lost or suspect.set):where 'type == "vtable"':group("first_word"):top(1)[1]
+        suspect.shown:where 'type == "vtable"':group("first_word"):top(1)[1]
     if not row or not row.first_word then return nil end
     return ("%s with the class table %s"):format(text.plural(row.count, "object"),
         dump:symbol(row.first_word) or text.address(dump, row.first_word))
@@ -87,8 +87,7 @@ end
 
 -- Who points to the blocks of a suspect that are not lost, as counts.
 local function holders_of(suspect)
-    local held = suspect.set - suspect.lost
-    local by, rest = {}, held
+    local by, rest = {}, suspect.held
     local names = { "register", "stack", "section", "block", "other" }
     local words = { "registers", "stacks", "data of modules", "other blocks", "other private memory" }
     for i, name in ipairs(names) do
@@ -155,16 +154,19 @@ function verdict.of(dump, suspect, rows)
     local seen, missing = lost.all_seen(dump)
     local who = allocated_by(dump, suspect)
     local found, signature, site = rows_of(suspect, rows)
-    local out = generic(dump, suspect, who)
-    out.who = who
-    out.leak = suspect.leak
+    local out
     if found and site.lost_bytes + site.linked_bytes >= suspect.lost_bytes / 2 then
+        out = { content = content_text(suspect) }
         out.rows = { finding = found, signature = signature, site = site }
         out.what = ("%s with %s"):format(site.words, text.plural(site.linked_blocks, "linked buffer"))
         out.why = site.how
         out.evidence, out.against, out.remedy = found.evidence, found.against or {}, found.remedy
         out.leak = lost.confidence(site.lost, site.blocks, seen) * signature.confidence / 0.99
+    else
+        out = generic(dump, suspect, who)
+        out.leak = suspect.leak
     end
+    out.who = who
     if not seen then out.missing = missing end
     out.refute = "a pointer to these blocks that the process can follow; a second dump in which they are gone"
     out.confidence = math.min(out.leak, suspect.recorded and who.sure or 0.9)

@@ -3,4 +3,6 @@ heapsift.script { summary = "blocks that query_rows finds to be lost" }
 
 local done, rows = heapsift.heuristic("query_rows", dump, {}, { add = function() end })
 assert(done and rows)
-for block in rows.lost:each() do print(("%x"):format(block.address)) end
+for _, set in ipairs(rows.lost) do
+    for block in set:each() do print(("%x"):format(block.address)) end
+end

@@ -170,7 +170,8 @@ function rows.of(dump, facts)
             confidence = known.confidence, of = layout.set_kind(known.columns), set = set, blocks = set:count(),
             bytes = set:bytes(), lost = gone, lost_blocks = gone:count(), lost_bytes = gone:bytes(), linked = linked,
             linked_blocks = linked:count(), linked_bytes = linked:bytes(),
-            in_lost_sets = in_lost_sets:count() > 0 and (gone & in_lost_sets):count() or 0, holders = holders(set - gone, sets) }
+            in_lost_sets = in_lost_sets:count() > 0 and (gone & in_lost_sets):count() or 0,
+            holders = holders(set - gone, sets) }
         function one.callers(attribution) return callers(dump, one, attribution) end
         found.lost[#found.lost + 1] = linked
         found.signatures[i] = one

@@ -153,9 +153,12 @@ static int set_filter(lua_State *lua, int owner_idx, int from_idx, int arg, int 
     enum hs_status status = bind_run(lua, owner_idx, "filtering blocks", work_where, &where, &err);
     if (status != HS_OK)
         bind_raise(lua, status, &err);
-    for (int i = 0; i < count; i++)
+    size_t bytes = 0;
+    for (int i = 0; i < count; i++) {
         boxes[i]->set = where.sets[i];
-    bind_account(lua, (size_t)count * hs_set_memory(boxes[0]->set));
+        bytes += hs_set_memory(where.sets[i]);
+    }
+    bind_account(lua, bytes);
     return count;
 }
 

@@ -783,8 +783,6 @@ static struct value run(const struct hs_filter *filter, const struct hs_spot *sp
     return top[-1];
 }
 
-/* NOLINTEND(clang-analyzer-core.*) */
-
 bool hs_filter_value(const struct hs_filter *filter, const struct hs_spot *spot, int64_t *value_ret)
 {
     struct value value = run(filter, spot);
@@ -792,6 +790,8 @@ bool hs_filter_value(const struct hs_filter *filter, const struct hs_spot *spot,
     *value_ret = value.number;
     return !value.missing;
 }
+
+/* NOLINTEND(clang-analyzer-core.*) */
 
 const struct hs_dump *hs_filter_dump(const struct hs_filter *filter)
 {

@@ -69,23 +69,22 @@ static bool table_reserve(struct table *table, const struct shape *shape)
         table->room = room;
     }
     if (!table->bits || wanted * 2 > (size_t)1 << table->bits) {
-        struct table bigger = *table;
-        size_t mask;
+        unsigned bits = table->bits ? table->bits + 1 : TABLE_START_BITS;
+        size_t mask = ((size_t)1 << bits) - 1;
+        uint32_t *places = calloc(mask + 1, sizeof *places);
 
-        bigger.bits = table->bits ? table->bits + 1 : TABLE_START_BITS;
-        mask = ((size_t)1 << bigger.bits) - 1;
-        bigger.places = calloc(mask + 1, sizeof *bigger.places);
-        if (!bigger.places)
+        if (!places)
             return false;
-        for (size_t row = 0; row < table->count; row++) {
-            size_t place = place_of(&bigger, table->rows + row * shape->stride, shape->key_words);
-
-            while (bigger.places[place])
-                place = (place + 1) & mask;
-            bigger.places[place] = (uint32_t)row + 1;
-        }
         free(table->places);
-        *table = bigger;
+        table->places = places;
+        table->bits = bits;
+        for (size_t row = 0; row < table->count; row++) {
+            size_t place = place_of(table, table->rows + row * shape->stride, shape->key_words);
+
+            while (places[place])
+                place = (place + 1) & mask;
+            places[place] = (uint32_t)row + 1;
+        }
     }
     return true;
 }

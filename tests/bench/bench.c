@@ -3,12 +3,14 @@
  *     bench engine DUMP ROUNDS   wall and processor seconds of each step with 1 thread and with all, look-ups a second,
  *                                private memory
  *     bench time ROUNDS CMD...   median wall seconds, then median processor seconds, of a whole process
+ *     bench interrupt MS ROUNDS CMD...   median seconds from Ctrl-C, sent MS milliseconds after its start, to the end of CMD
  *     bench memory CMD...        the most bytes that were the process' own at any time (RssAnon, looked at every 0.2 ms)
  *
  * engine prints "name value" lines. What CMD prints is thrown away. */
 #include <heapsift/heapsift.h>
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -308,6 +310,30 @@ static int time_command(int rounds, char **command)
     return 0;
 }
 
+static int interrupt_command(int milliseconds, int rounds, char **command)
+{
+    const struct timespec wait = {milliseconds / 1000, milliseconds % 1000 * 1000000L};
+    double seconds[MAX_ROUNDS];
+
+    for (int i = 0; i < rounds; i++) {
+        pid_t child = run(command);
+        int status = 0;
+        double from;
+
+        nanosleep(&wait, NULL);
+        from = now();
+        if (child > 0)
+            kill(child, SIGINT);
+        if (child <= 0 || waitpid(child, &status, 0) != child || !WIFEXITED(status) || WEXITSTATUS(status) != 130) {
+            fprintf(stderr, "bench: %s had ended before it was interrupted\n", command[0]);
+            return 1;
+        }
+        seconds[i] = now() - from;
+    }
+    printf("%.6f\n", median(seconds, rounds));
+    return 0;
+}
+
 static int memory_of_command(char **command)
 {
     const struct timespec pause = {.tv_nsec = 200000};
@@ -341,8 +367,13 @@ int main(int argc, char **argv)
         return engine(argv[2], rounds);
     if (argc > 3 && strcmp(argv[1], "time") == 0 && rounds > 0 && rounds <= MAX_ROUNDS)
         return time_command(rounds, argv + 3);
+    if (argc > 4 && strcmp(argv[1], "interrupt") == 0 && atoi(argv[2]) > 0 && atoi(argv[3]) > 0 &&
+        atoi(argv[3]) <= MAX_ROUNDS)
+        return interrupt_command(atoi(argv[2]), atoi(argv[3]), argv + 4);
     if (argc > 2 && strcmp(argv[1], "memory") == 0)
         return memory_of_command(argv + 2);
-    fprintf(stderr, "usage: bench engine DUMP ROUNDS | bench time ROUNDS COMMAND... | bench memory COMMAND...\n");
+    fprintf(stderr,
+            "usage: bench engine DUMP ROUNDS | bench time ROUNDS COMMAND... | bench interrupt MS ROUNDS COMMAND... | "
+            "bench memory COMMAND...\n");
     return 2;
 }

@@ -83,6 +83,11 @@ for _ in 1 2 3; do
 done
 if ((${#walks[@]} == 3)); then lldb=$(middle "${walks[@]}"); fi
 
+say "Ctrl-C"
+slow_filter='contains("no such text 1")'
+for ((i = 2; i <= 300; i++)); do slow_filter+=" or contains(\"no such text $i\")"; done
+interrupted=$("$tool/bench" interrupt 600 "$rounds" "$HEAPSIFT" run blocks "$full" "$slow_filter" --by size)
+
 say "every command"
 commands=("info" "heaps" "stat" "stat --by heap,stored,size" "blocks --size f8 --limit 20"
     "blocks \"u32(0) == 0x10000001\" --by stored,size,heap" "block 0372e598" "traces" "trace 17dfe" "modules"
@@ -155,6 +160,7 @@ bar "\`info\`, whole process" "$(ms "$(v info)") ($(ms "$(v info_cpu)") of proce
 bar "\`info\` on a sparse dump of $(calc "$sparse_size / 1073741824" '%.1f') GiB ($(mib "$sparse_disk") on disk)" \
     "$(ms "$sparse_info") ($(ms "$sparse_info_cpu") of processor)" "" "at most 200 ms" "$sparse_info <= 0.2" \
     "$sparse_info_cpu <= 0.2"
+bar "from Ctrl-C to the end, in a filter of many seconds" "$(ms "$interrupted")" "" "at most 100 ms" "$interrupted <= 0.1"
 low=$(calc "${value[0.1.walk_1_cpu]} / ${value[0.1.blocks]}" '%.12f')
 high=$(calc "${value[$large.walk_1_cpu]} / ${value[$large.blocks]}" '%.12f')
 bar "a block's share of the walk, scale $large next to 0.1" "$(calc "$high * 1e9" '%.1f ns')" \

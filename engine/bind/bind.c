@@ -420,8 +420,13 @@ static enum hs_status open_options(lua_State *lua, int idx, struct hs_open_optio
             if (lua_type(lua, -1) != LUA_TSTRING)
                 luaL_argerror(lua, idx, "symbols: a search path (a string) expected");
             options->symbol_path = lua_tostring(lua, -1); /* the table keeps it */
+        } else if (strcmp(key, "name") == 0) {
+            if (lua_type(lua, -1) != LUA_TSTRING)
+                luaL_argerror(lua, idx, "name: a string expected");
+            options->name = lua_tostring(lua, -1); /* the table keeps it */
         } else {
-            luaL_argerror(lua, idx, lua_pushfstring(lua, "unknown option '%s' (symbols, threads, progress)", key));
+            luaL_argerror(lua, idx,
+                          lua_pushfstring(lua, "unknown option '%s' (symbols, threads, name, progress)", key));
         }
         lua_pop(lua, 1);
     }

@@ -55,6 +55,11 @@ static enum hs_status open_dump(const struct hs_open_options *options, struct hs
     dump->thread_count = options && options->thread_count ? options->thread_count : hs_processor_count();
     status = bytes ? hs_file_open_bytes(path, *bytes, &dump->notes, &dump->file, err)
                    : hs_file_open(path, &dump->notes, &dump->file, err);
+    if (status == HS_OK && options && options->name) {
+        dump->file->path = hs_arena_string(&dump->file->arena, options->name);
+        if (!dump->file->path)
+            status = hs_fail_memory(err, "the name of the dump");
+    }
     if (status == HS_OK)
         status = open_rooms(dump, err);
     if (status == HS_OK && options && options->symbol_path)

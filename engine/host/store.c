@@ -206,6 +206,13 @@ static int put(lua_State *lua)
     return give(lua, hs_store_result_put(store, &result, &err), &err);
 }
 
+/* store:merge(path) */
+static int merge(lua_State *lua)
+{
+    struct hs_error err = {0};
+    return give(lua, hs_store_merge(check(lua), luaL_checkstring(lua, 2), &err), &err);
+}
+
 /* store:script() -> id of the script of this run */
 static int script(lua_State *lua)
 {
@@ -250,6 +257,7 @@ void host_store_add(lua_State *lua)
                                        {"member_add", member_add},
                                        {"unpacked", unpacked},
                                        {"put", put},
+                                       {"merge", merge},
                                        {"script", script},
                                        {"findings", findings},
                                        {"questions", questions},

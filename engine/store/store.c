@@ -22,6 +22,8 @@ enum hs_status store_failed(struct hs_store *store, const char *what, struct hs_
                             : code == SQLITE_CORRUPT || code == SQLITE_NOTADB ? HS_ERR_FORMAT
                             : code == SQLITE_INTERRUPT                        ? HS_ERR_CANCELLED
                                                                               : HS_ERR_IO;
+    if (code == SQLITE_NOTADB)
+        return hs_fail(err, status, HS_NO_OFF, HS_NO_VA, "no SQLite database, expected results of heapsift batch");
     bool system = code == SQLITE_IOERR || code == SQLITE_CANTOPEN;
     return hs_fail(err, status, HS_NO_OFF, HS_NO_VA, "%s: %s%s%s", what, sqlite3_errmsg(store->db),
                    system && number ? ": " : "", system && number ? strerror(number) : "");

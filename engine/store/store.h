@@ -140,4 +140,11 @@ HS_MUST_CHECK enum hs_status hs_store_query_step(struct hs_store_query *query, b
                                                  struct hs_error *err);
 void hs_store_query_value(const struct hs_store_query *query, unsigned idx, struct hs_store_value *value_ret);
 
+/* ---- joining ---- */
+
+/* Copies all of `part` into `store` in one transaction: what is there already stays once. The order of parts does not
+ * matter. HS_ERR_UNSUPPORTED: another schema version. HS_ERR_ARGUMENT: results of other code for the same script, or a
+ * shard of another list. HS_ERR_FORMAT: no store. */
+HS_MUST_CHECK enum hs_status hs_store_merge(struct hs_store *store, const char *part, struct hs_error *err);
+
 #endif

@@ -20,6 +20,9 @@ struct hs_open_options {
     /* Where PDBs are, as _NT_SYMBOL_PATH has it: folders and local stores ("srv*DIR"), separated by ';'. The folder of
      * the dump is looked in too. NULL: only there. Nothing is ever fetched: URLs are named in a note and skipped. */
     const char *symbol_path;
+    /* What hs_dump_path gives, where the path that is opened means nothing to people (/proc/self/fd/4); the folder of the
+     * dump is that of this name. NULL: the path. */
+    const char *name;
 };
 
 /* Opens a user-mode minidump read-only and maps it; nothing of it is copied. `options` may be NULL.

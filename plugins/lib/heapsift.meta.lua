@@ -21,7 +21,7 @@ heapsift = {}
 ---Opens a user-mode minidump. Damage that leaves something to read is no failure: see dump:notes().
 ---Raises for an unknown option.
 ---@param path string
----@param options? { symbols?: string, threads?: integer, progress?: fun(what: string, done: integer, total: integer) } symbols: where PDBs are, "DIR;srv*DIR", what --symbols and _NT_SYMBOL_PATH say if not given; threads: for whole-heap work, 0 one per processor; progress: called about ten times a second during long work, on the script's own thread
+---@param options? { symbols?: string, threads?: integer, name?: string, progress?: fun(what: string, done: integer, total: integer) } symbols: where PDBs are, "DIR;srv*DIR", what --symbols and _NT_SYMBOL_PATH say if not given; threads: for whole-heap work, 0 one per processor; name: what dump.path gives instead of the path; progress: called about ten times a second during long work, on the script's own thread
 ---@return dump? dump nil on failure
 ---@return string? message
 ---@return string? code "io", "format", "unsupported", "memory"

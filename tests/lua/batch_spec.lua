@@ -143,6 +143,9 @@ describe("a batch", function()
             "three.dmp.gz|unpacked||", "three.dmp.gz//three.dmp|known|done|",
             "up.tar.gz|unpacked||", "up.tar.gz//../../two.dmp|refused||a name that leads out of the archive (..)",
         }, table.move(rows, 10, #rows, 1, {}))
+        write("path.lua", "report:figure('path', dump.path)")
+        batch("path.lua", "arc/a.zip", "--out", "path.db")
+        assert.same({ folder .. "/arc/a.zip//one.dmp" }, ask("path.db", "SELECT value FROM figures"))
         assert.same(ask("r.db", "SELECT f.name, f.value FROM figures f JOIN result_list r USING(result_id)"
             .. " WHERE path LIKE '%/dumps/1.dmp' ORDER BY position LIMIT 2"), ask("a.db",
             "SELECT f.name, f.value FROM figures f JOIN result_list r USING(result_id)"
@@ -262,5 +265,57 @@ describe("a batch", function()
         assert.same(whole, content "full.db")
         assert.same(whole, content "int.db")
         assert.same(whole, content "kill.db")
+    end)
+
+    it("joins shards to what one batch gives, in any order and however often", function()
+        batch("totals.lua", "dumps", "--out", "unsharded.db")
+        local whole = program.lines(program.output({ "run", "export", "unsharded.db", "--what", "all" }, folder))
+        local out = shell [[
+            for i in 1 2 3; do "$H" batch totals.lua dumps --out part$i.db --shard $i/3; done
+            "$H" merge one.db part1.db part2.db part3.db; echo "one $?"
+            "$H" merge back.db part3.db part1.db part3.db > /dev/null
+            for pause in 0.005 0.01 0.02; do
+                "$H" merge back.db part1.db part2.db part3.db > /dev/null & pid=$!
+                sleep $pause; kill -9 $pid; wait $pid 2> /dev/null
+            done
+            "$H" merge back.db part2.db part3.db part1.db > /dev/null; echo "two $?"]]
+        assert.truthy(out:find "one.db: 3 parts joined, 6 dumps, 6 results, 1 errors\none 0\ntwo 0\n", out)
+        for _, db in ipairs { "one.db", "back.db" } do
+            local joined = program.lines(program.output({ "run", "export", db, "--what", "all" }, folder))
+            assert.same(#whole, #joined)
+            for i, line in ipairs(whole) do assert.same(line, joined[i]) end
+            assert.same(content "unsharded.db", content(db))
+            assert.same({ "6|3" }, ask(db, "SELECT (SELECT count(*) FROM timings), (SELECT count(*) FROM shards)"))
+        end
+        -- Balanced by size, and the same again.
+        local counts = {}
+        for i = 1, 3 do counts[i] = tonumber(ask("part" .. i .. ".db", "SELECT count(*) FROM inputs")[1]) end
+        assert.same(8, counts[1] + counts[2] + counts[3])
+        assert.truthy(math.max(table.unpack(counts)) <= 4)
+        local before = ask("part2.db", "SELECT path FROM inputs ORDER BY path")
+        batch("totals.lua", "dumps", "--out", "part2b.db", "--shard", "2/3")
+        assert.same(before, ask("part2b.db", "SELECT path FROM inputs ORDER BY path"))
+    end)
+
+    it("does not join what does not fit", function()
+        local function refused(pattern, part)
+            local _, code, err = program.run({ "merge", "one.db", part }, folder)
+            assert.truthy(code ~= 0 and err:find(pattern), err)
+        end
+        local before = content "one.db"
+        write("totals.lua", SCRIPT .. "\n")
+        batch("totals.lua", "dumps/1.dmp", "--out", "other.db")
+        write("totals.lua", SCRIPT)
+        refused("^heapsift: other.db: made by another version of the script", "other.db")
+        batch("totals.lua", "dumps/1.dmp", "dumps/2.dmp", "--out", "shard.db", "--shard", "1/3")
+        refused("^heapsift: shard.db: a shard of another list of inputs", "shard.db")
+        shell [[cp part1.db old.db; sqlite3 old.db 'PRAGMA user_version = 9']]
+        refused("^heapsift: old.db: results of schema version 9", "old.db")
+        shell [[cp part1.db view.db; sqlite3 view.db 'DROP TABLE notes; CREATE VIEW notes AS SELECT 1 AS x']]
+        refused("^heapsift: view.db: its tables are not those", "view.db")
+        refused("^heapsift: ask.lua: no SQLite database", "ask.lua")
+        refused("^heapsift: nowhere.db: no such file", "nowhere.db")
+        refused("^heapsift: one.db: cannot be a part of itself", "one.db")
+        assert.same(before, content "one.db")
     end)
 end)

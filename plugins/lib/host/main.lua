@@ -17,13 +17,14 @@ local words = require "host.words"
 
 core.set_ends(function(code, text) ends.fail(code, text, false) end, ends.stop)
 
-local COMMANDS <const> = { "run", "batch", "shell", "list", "help", "version" }
+local COMMANDS <const> = { "run", "batch", "merge", "shell", "list", "help", "version" }
 
 local USAGE <const> = [[
 Usage: heapsift run NAME|FILE.lua INPUT [ARG...] [options]
        heapsift NAME INPUT [ARG...] [options]      the same for a bundled script
        heapsift batch NAME|FILE.lua PATH... --out FILE.db [options]      over many dumps; see heapsift help batch
        heapsift shell DUMP [-c 'CMD; CMD' | -f FILE]  the debugger's commands and Lua at one prompt
+       heapsift merge OUT.db PART.db...                                  joins results of batches
        heapsift list                               the bundled scripts, and all plugins
        heapsift help [NAME|FILE.lua]               what a script or plugin does and takes; or a name of the Lua surface,
                                                    such as dump:blocks, set, block; or filter
@@ -162,6 +163,13 @@ local function dispatch(common, rest)
     end
     if word:find "^%-" then ends.fail("usage", ("unknown option '%s'; see heapsift help"):format(word), false) end
     if word == "batch" then return run_batch(common, table.move(rest, 2, #rest, 1, {})) end
+    if word == "merge" then
+        if common.help then
+            core.write(batch.MERGE_USAGE)
+            return 0
+        end
+        return batch.merge(table.move(rest, 2, #rest, 1, {}), common.json)
+    end
     if word == ":unpack" then return run_unpacker(table.unpack(rest, 2, 4)) end
     if word == ":worker" then
         common.json = true -- what is printed goes to stderr
@@ -194,6 +202,10 @@ local function dispatch(common, rest)
         end
         if rest[2] == "shell" then
             core.write(require "host.shell".usage)
+            return 0
+        end
+        if rest[2] == "merge" then
+            core.write(batch.MERGE_USAGE)
             return 0
         end
         if rest[2] then return help_of(common, rest[2]) end

@@ -20,7 +20,8 @@ local run = {}
 
 local function open_input(context, path)
     local worker = context.worker
-    local dump, text, code = engine.open(worker and worker.open or path, worker and { threads = worker.threads })
+    local dump, text, code = engine.open(worker and worker.open or path,
+        worker and { threads = worker.threads, name = path })
     if not dump then ends.fail(code == "memory" and "failed" or "input", text) end
     if worker then core.hand_over(record.facts(dump)) end
     return dump

@@ -96,7 +96,7 @@ enum hs_evidence {
 struct hs_opinions {
     double temper, tolerance, floor, strength, size_weight, module_absent, stray_odd, stray_fixed, stray_most,
         zero_most;
-    double unrecorded, active, behind_fall, behind_strength, likely_min, clear, undecided, witnesses;
+    double unrecorded, behind_fall, behind_strength, likely_min, clear, undecided, witnesses;
     double seen[HS_EVIDENCE_COUNT]; /* how often neighbours and links share the caller */
     double regular[HS_REGULAR_COUNT];
     uint32_t fixed_min, near, learn, looks, looks_clump;
@@ -192,7 +192,7 @@ double hs_model_seen(const struct hs_model *model, uint32_t clump, uint32_t cand
 /* P(label | allocator) as learned. */
 double hs_model_likelihood(const struct hs_model *model, uint32_t maker, uint32_t label);
 
-/* Shares of a cell: calls for each of them are `spill_at`; UINT32_MAX spills: the whole cell goes to its clump's owner. */
+/* What of a cell goes to one trace. */
 struct hs_share {
     uint32_t trace, blocks; /* trace 0: not recorded */
     float confidence;

@@ -1,6 +1,6 @@
 -- modules: what is loaded where, as `lm`; one module in detail, as `lmv`; and what was unloaded.
 -- "(pdb symbols)" means that a PDB was found that belongs to the module (--symbols, _NT_SYMBOL_PATH, or beside the
--- dump). "(export symbols)" means that names come from the export table only: far past an export a name is just a guess.
+-- dump). "(export symbols)" means that names come from the export table only: far past an export a name is a guess.
 --
 --     start    end        module name
 --     10000000 10294000   3rdpartydll   (export symbols)       3rdpartydll.dll

@@ -47,7 +47,10 @@ end
 local rows = {}
 for i = 1, shown do
     local row = objects[i]
-    rows[i] = { text.count(row.blocks), text.count(row.bytes), row.module, row.class or "vtable " .. text.address(dump, row.tables[1]) }
+    rows[i] = {
+        text.count(row.blocks), text.count(row.bytes), row.module,
+        row.class or "vtable " .. text.address(dump, row.tables[1]),
+    }
 end
 text.table({ { "blocks", "right" }, { "bytes", "right" }, { "module", "left" }, { "class", "left" } }, rows)
 if shown < #objects then

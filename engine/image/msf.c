@@ -136,18 +136,22 @@ static enum hs_status read_directory(struct hs_msf *msf, uint64_t size, struct h
     hs_msf_unload(&list);
     msf->directory = directory.span;
     msf->copy = directory.copy;
-    if (status == HS_ERR_FORMAT)
-        return hs_fail(err, status, DIRECTORY_MAP_OFF, HS_NO_VA, "blocks of the PDB's directory lie outside the file");
-    return status == HS_OK ? HS_OK : hs_fail_memory(err, "the directory of a PDB");
+    if (status == HS_ERR_FORMAT) {
+        hs_fail(err, status, DIRECTORY_MAP_OFF, HS_NO_VA, "blocks of the PDB's directory lie outside the file");
+        return status;
+    }
+    if (status != HS_OK)
+        hs_fail_memory(err, "the directory of a PDB");
+    return status;
 }
 
 /* Where each stream's block numbers are. What the directory has no room for stays without: its size counts as 0. */
 static enum hs_status place_streams(struct hs_msf *msf, struct hs_error *err)
 {
-    uint32_t count = hs_load_u32(msf->directory.bytes);
+    uint32_t count = 0;
     uint64_t off;
 
-    if (count > STREAM_MAX || count > (msf->directory.size - 4) / 4)
+    if (!hs_span_u32(msf->directory, 0, &count) || count > STREAM_MAX || count > (msf->directory.size - 4) / 4)
         return hs_fail(err, HS_ERR_FORMAT, HS_NO_OFF, HS_NO_VA,
                        "the PDB's directory of 0x%" PRIx64 " bytes declares %" PRIu32 " streams", msf->directory.size,
                        count);

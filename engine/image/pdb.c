@@ -108,7 +108,7 @@ static void format_id(char id[48], const uint8_t guid[16], uint32_t age)
 static enum hs_status open_mapped(struct hs_mapping mapping, struct hs_pdb **pdb_ret, struct hs_error *err)
 {
     struct hs_pdb *pdb = calloc(1, sizeof *pdb);
-    uint8_t guid[16];
+    uint8_t guid[16] = {0};
     enum hs_status status;
 
     if (!pdb) {

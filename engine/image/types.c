@@ -187,10 +187,12 @@ static bool find_record(const struct hs_types *types, uint32_t id, struct cursor
         return false;
     at = hs_load_u32(types->rows.bytes + 8 * (low - 1));
     off = hs_load_u32(types->rows.bytes + 8 * (low - 1) + 4);
-    for (; at <= id; at++, off = next)
-        if (!record_at(types, off, record_ret, &next))
-            return false;
-    return true;
+    while (record_at(types, off, record_ret, &next)) {
+        if (at++ >= id)
+            return true;
+        off = next;
+    }
+    return false;
 }
 
 static bool open_types(struct hs_pdb *pdb, struct hs_types *types)

@@ -76,7 +76,7 @@ describe("README.md", function()
         end)
     end
 
-    it("has six such blocks", function()
-        assert.equal(6, #blocks)
+    it("has seven such blocks", function()
+        assert.equal(7, #blocks)
     end)
 end)

@@ -78,8 +78,10 @@ function inquiry.of(dump, options)
     for _, suspect in ipairs(case.suspects) do suspect.verdict = verdict.of(dump, suspect, rows) end
     case.first = case.suspects[1]
     if case.first then
-        case.rivals = attribution and rivals.of(dump, attribution, case.first) or {}
-        case.hint = rivals.hint(facts.vtable, case.first)
+        local main = case.first.trace and attribution:set(case.first.trace) or case.first.set
+        if options.heap then main = main & case.first.set end
+        case.rivals = attribution and rivals.of(dump, attribution, case.first, main) or {}
+        case.hint = rivals.hint(facts.vtable, case.first, main)
     end
     case.findings = findings_of(case, of_rows)
     return case

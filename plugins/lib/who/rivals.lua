@@ -48,16 +48,14 @@ local function why_not(dump, trace, blocks, suspect)
     return list
 end
 
--- The other candidates of the stored index that most of a suspect's blocks carry, likeliest first: { trace, index,
--- frame, confidence, why = sentences }.
-function rivals.of(dump, attribution, suspect)
+-- The other candidates of the stored index of a suspect's first trace, whose blocks are `main`, likeliest first:
+-- { trace, index, frame, confidence, why = sentences }.
+function rivals.of(dump, attribution, suspect, main)
     local list = {}
     if not suspect.trace then return list end
-    local stored = suspect.trace.stored
-    local some = suspect.set:where(("stored == %d"):format(stored))
-    local block = some:group("size"):top(1)[1]
+    local block = main:group("size"):top(1)[1]
     if not block then return list end
-    local blocks = some:where(("size == %d"):format(block.size))
+    local blocks = main:where(("size == %d"):format(block.size))
     local _, _, _, others = attribution:of(blocks:sample(1)[1])
     for _, other in ipairs(others or {}) do
         if other.trace then
@@ -74,12 +72,12 @@ function rivals.of(dump, attribution, suspect)
     return list
 end
 
--- The false hint that a debugger prints under most of the suspect's blocks of one kind, or nil. facts: what the
+-- The false hint that a debugger prints under many of `main`, blocks of the suspect, or nil. facts: what the
 -- recogniser "vtable" returned.
-function rivals.hint(facts, suspect)
+function rivals.hint(facts, suspect, main)
     for i, hint in ipairs(facts and facts.hints or {}) do
         if i > 3 then break end
-        local blocks = hint.blocks * 20 > suspect.blocks and suspect.set:where(hint.where):count() or 0
+        local blocks = hint.blocks * 20 > suspect.blocks and main:where(hint.where):count() or 0
         if blocks * 20 > suspect.blocks and blocks >= 3 then
             return { value = hint.value, debugger = hint.debugger, module = hint.module, base = hint.base,
                 end_address = hint.end_address, why = hint.why, blocks = blocks }

@@ -87,7 +87,7 @@ end
 
 -- Blocks without a caller are no suspect as a whole: many have to do with them. They are taken by kind.
 local function from_sites(scene, options, wanted)
-    local list, least, attribution = {}, TINY * scene.busy:bytes(), options.attribution
+    local list, least, attribution = {}, TINY * scene.bytes, options.attribution
     for order, site in ipairs(attribution:sites()) do
         if order > 1 and site.bytes < math.max(least, bar_of(list, wanted)) then break end
         local set = attribution:set(site)
@@ -117,13 +117,16 @@ end
 -- "untraced", or "content": no stacks at all); signature for rows without a caller. Also the bytes of all busy blocks.
 function suspects.find(dump, options, wanted)
     local busy = dump:blocks { state = "busy" }
-    local scene = { busy = options.heap and options.heap:blocks { state = "busy" } or busy }
+    local scene = { busy = options.heap and options.heap:blocks { state = "busy" } or busy, bytes = 0 }
+    for heap in dump:heaps() do -- what the walk has added up; a set would be gone through for it
+        if not options.heap or heap == options.heap then scene.bytes = scene.bytes + heap.busy_bytes end
+    end
     scene.held, scene.seen = busy:referenced(), lost_blocks.all_seen(dump)
     for _, lost in ipairs(options.rows and options.rows.lost or {}) do -- the largest first
         if lost:count() > 0 then scene.held = scene.held - lost end
     end
     local find = options.attribution and from_sites or from_kinds
-    return find(scene, options, wanted), scene.busy:bytes()
+    return find(scene, options, wanted), scene.bytes
 end
 
 return suspects

@@ -53,6 +53,10 @@ void hs_bind_set_symbol_style(struct lua_State *lua, enum hs_symbol_style style)
 enum hs_name_form { HS_NAME_SHORT, HS_NAME_FULL, HS_NAME_RAW };
 void hs_bind_set_name_form(struct lua_State *lua, enum hs_name_form form);
 
+/* Pushes { ROW = { offset, size } } for every row of layout/rows.inc, for the dump at stack index `idx`; size 0: the start
+ * of an array or structure. Raises if that is no open dump. */
+void hs_bind_layout_push(struct lua_State *lua, int idx);
+
 /* Whether part of a heap or trace database that was asked of the dump at stack index `idx` could not be read. A closed
  * dump answers for the time before. False for anything that is no dump. */
 bool hs_bind_incomplete(struct lua_State *lua, int idx);

@@ -317,6 +317,13 @@ static int core_incomplete(lua_State *lua)
     return 1;
 }
 
+/* core.rows(dump) -> { ROW = { offset, size } }: see hs_bind_layout_push */
+static int core_rows(lua_State *lua)
+{
+    hs_bind_layout_push(lua, 1);
+    return 1;
+}
+
 /* core.surface() -> { class name = { field or method = ... } }: see HS_BIND_SURFACE */
 static int core_surface(lua_State *lua)
 {
@@ -377,6 +384,7 @@ void host_core_push(lua_State *lua)
         {"set_label_source", core_set_label_source},
         {"set_ends", core_set_ends},
         {"incomplete", core_incomplete},
+        {"rows", core_rows},
         {"surface", core_surface},
         {"guard", core_guard},
         {NULL, NULL},

@@ -21,6 +21,17 @@ const struct hs_layout *hs_layout_get(unsigned pointer_size)
     return pointer_size == 8 ? &layouts[1] : &layouts[0];
 }
 
+const char *hs_layout_name(enum hs_field field)
+{
+    static const char *const names[HS_FIELD_COUNT] = {
+#define ROW(field, x86_off, x86_size, x64_off, x64_size) [HS_FIELD_##field] = #field,
+#include "layout/rows.inc"
+#undef ROW
+    };
+
+    return names[field];
+}
+
 bool hs_layout_read(const struct hs_layout *layout, const struct hs_space *space, hs_va va, enum hs_field field,
                     uint64_t *value_ret)
 {

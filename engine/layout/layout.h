@@ -23,6 +23,8 @@ struct hs_layout {
 };
 
 const struct hs_layout *hs_layout_get(unsigned pointer_size);
+/* As the row spells it: "HEAP_FLAGS". Static. */
+const char *hs_layout_name(enum hs_field field);
 
 static inline uint64_t hs_layout_off(const struct hs_layout *layout, enum hs_field field)
 {

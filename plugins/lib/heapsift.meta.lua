@@ -104,6 +104,12 @@ function heapsift.heuristic(name, dump, options, report) end
 ---@return heapsift.attributed
 function heapsift.attribution(dump, options) end
 
+---C types for a dump (docs/types.md): those of windows.h, those parts of the heap's and the trace database's structures
+---that heapsift itself reads, and what is declared. Raises for a dump that is neither x86 nor x64.
+---@param dump dump
+---@return types
+function heapsift.types(dump) end
+
 ---Made by heapsift.attribution: a table with these methods.
 ---    a:of(block) -> trace, confidence, reasons, alternatives: trace is nil where none is recorded; confidence 0 .. 1;
 ---        reasons: sentences; alternatives: { trace, confidence, reasons } of the other candidates, likeliest first.
@@ -709,6 +715,104 @@ function groups:top(n, by) end
 ---the order of set:group, nil where a row would not have the field; groups[number] is the row.
 ---@return function next, groups, integer
 function groups:values() end
+
+-- ---------------------------------------------------------------------------------------------------------------
+-- Types and views
+
+---Types of one dump, and what is done with views. A view is made by t:at; it has no names but those of the structure:
+---    row.ulPropTag, row.Value.l      the value there: integer (enums too), float, boolean; nil if it is not in the dump
+---    row.lpProps.ulPropTag           a pointer follows by itself; one to void, to a function or to an unknown structure
+---                                    is its address, an integer
+---    row[3], array[0], pointer[1]    from 0 as in C: structures in a row, elements, what lies behind a pointer
+---    #array, pairs(row), a == b
+---A name that the structure has not raises. Type names are C's: "SPropValue", "struct _HEAP *", "ULONG[4]"; one that is
+---not found as it is written is looked for without regard to case.
+---@class types
+local types = {}
+
+---Adds C declarations, all of them or none. Known are #define of constants, #if, #pragma pack, __declspec(align),
+---__attribute__((packed, aligned)), bit fields, unnamed structures and unions, function types, enums, constant expressions.
+---Raises for what is wrong in the text, with line, column and what was expected.
+---@param text string
+---@param name? string what errors call the text
+---@return string[] names that are new
+function types:declare(text, name) end
+
+---A view of an address; for a type that is a plain number, the number itself.
+---@param name string
+---@param va integer
+---@return any? view
+---@return string? message
+---@return string? code "not-found" (no such type), "unmapped" (a number that is not in the dump), "outside" (no address)
+function types:at(name, va) end
+
+---@param what string|table name of a type, or a view
+---@return integer? bytes nil if it is not known
+---@return string? message
+---@return string? code "not-found"
+function types:sizeof(what) end
+
+---@param what string|table name of a type, or a view
+---@param path string "Value.l", "Segments[3]"
+---@return integer? offset bytes
+---@return integer|string|nil bit of a bit field its first bit in the unit at offset; the message on failure
+---@return integer|string|nil width of a bit field in bits; "not-found" on failure
+function types:offsetof(what, path) end
+
+---Where a layout comes from: "declared", "windows.h", "heapsift's own rows for ...".
+---@param what string|table name of a type, or a view
+---@return string? source
+---@return boolean|string partial true if only some members are known; the message on failure
+---@return string? code "not-found"
+function types:source(what) end
+
+---@param wildcard? string with * and ?, without regard to case; default all
+---@return string[] names sorted
+function types:names(wildcard) end
+
+---The value at the end of a path. Unlike a field it says why there is none.
+---@param view table
+---@param path string "Value.l", "lpProps[3].ulPropTag", "Flink->Flink"
+---@return any? value
+---@return string? message
+---@return string? code "unmapped", "outside" (past an array, through a null pointer), "not-found" (no such member)
+function types:read(view, path) end
+
+---Where a view lies; for a pointer, where it leads.
+---@param view table|integer an integer is given back as it is
+---@return integer va
+function types:address(view) end
+
+---The text in an array of characters, behind a pointer to characters, or of a UNICODE_STRING, as UTF-8. Raises for
+---anything else.
+---@param view table
+---@param max? integer characters
+---@return string? text
+---@return boolean|string cut true if the end was not found; the message on failure
+---@return string? code "unmapped"
+function types:string(view, max) end
+
+---@param what string|table name of a type, or a view
+---@return { name: string, kind: string, size: integer?, align: integer, source: string, partial: boolean, address: integer?, fields: table[], constants: table[]?, shown: string? }? description fields: { name, offset, size, bit, width, type, shown }: types and values (shown) as `dt` spells them
+---@return string? message
+---@return string? code "not-found"
+function types:describe(what) end
+
+---What dump prints.
+---@param what string|table name of a type, or a view
+---@param options? { depth?: integer, fields?: string|string[] } depth: how deep structures inside are shown, default 0; fields: patterns with * and ?
+---@return string? text
+---@return string? message
+---@return string? code "not-found", "unmapped" (a null pointer)
+function types:text(what, options) end
+
+---Prints a type, or a view with its values, as `dt` does.
+---@param what string|table name of a type, or a view
+---@param options? { depth?: integer, fields?: string|string[] }
+---@return true? done
+---@return string? message
+---@return string? code
+function types:dump(what, options) end
 
 -- ---------------------------------------------------------------------------------------------------------------
 -- What a script gets

@@ -23,6 +23,8 @@ local RUNS <const> = {
     { "memory", "memory", "0372e598", "0372e598+f8+14" },
     { "memory-bytes", "memory", "0372e598", "--as", "bytes", "--length", "24" },
     { "memory-qwords", "memory", "0372e598", "--as", "qwords", "--words", "3" },
+    { "types", "types", "_rtl_stack_trace_entry", "160290", "--depth", "1" }, { "types-heap", "types", "_HEAP", "36f0000" },
+    { "types-list", "types", "*heap*" }, { "types-layout", "types", "_STACK_TRACE_DATABASE" },
     { "memory-gap", "memory", "0372eff8", "--words", "4" },
     { "who" }, { "who-explain", "who", "--top", "2", "--explain" }, { "who-heap", "who", "--heap", "1160000" },
 }
@@ -112,7 +114,8 @@ describe("a tiny sample", function()
     end)
 
     it("every script explains itself", function()
-        local names = { "info", "heaps", "stat", "blocks", "block", "traces", "trace", "modules", "memory", "who" }
+        local names = { "info", "heaps", "stat", "blocks", "block", "traces", "trace", "modules", "memory", "who",
+                        "types" }
         for _, name in ipairs(names) do
             local got = program.output({ "run", name, "--help" }, folder)
             assert.truthy(got:find("heapsift run " .. name, 1, true), name)
@@ -130,6 +133,11 @@ local MISTAKES <const> = {
     { 6, "no module is called", "modules", "nonesuch" },
     { 6, "no module is called", "traces", "--module", "nonesuch" },
     { 6, "the dump holds nothing at 00000010", "memory", "10" },
+    { 6, "the dump holds nothing at 00000010", "types", "_HEAP", "10" },
+    { 6, "no type is called 'nosuch'", "types", "nosuch" },
+    { 6, "no type fits 'nosuch*'", "types", "nosuch*" },
+    { 2, "no type is called '_HAEP' (did you mean '_HEAP'?)", "types", "_HAEP", "36f0000" },
+    { 2, "nothing.h: No such file", "types", "_HEAP", "--declare", "nothing.h" },
     { 2, "before the first", "memory", "372e598", "372e000" },
     { 2, "exclude each other", "memory", "372e598", "--words", "4", "--length", "4" },
     { 2, "exclude each other", "stat", "--heap", "36f0000", "--per-heap" },

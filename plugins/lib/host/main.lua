@@ -4,7 +4,7 @@
 local core, data_dir, line = ...
 
 package.preload["host.core"] = function() return core end
-package.path = data_dir .. "/plugins/lib/?.lua;" .. package.path
+package.path = data_dir .. "/plugins/lib/?.lua;" .. data_dir .. "/plugins/lib/?/init.lua;" .. package.path
 
 local batch = require "host.batch"
 local batch_options = require "host.batch_options"
@@ -102,7 +102,8 @@ end
 
 -- Every name a script can use, one a line as "class.name": what the reference is compared with.
 local function surface()
-    local classes = { heapsift = run.surface_of {}, report = require "host.report".methods }
+    local classes = { heapsift = run.surface_of {}, report = require "host.report".methods,
+                      types = require "types".methods }
     for name, members in pairs(core.surface()) do classes[name:gsub("^heapsift%.", "")] = members end
     local lines = {}
     for class, members in pairs(classes) do

@@ -13,6 +13,7 @@ local record = require "host.record"
 local report = require "host.report"
 local sandbox = require "host.sandbox"
 local scripts = require "host.scripts"
+local words = require "host.words"
 
 local run = {}
 
@@ -177,6 +178,11 @@ function run.surface_of(context)
         return done, message, code
     end
 
+    function surface.types(dump)
+        check_dump("types", dump)
+        return require "types".of(dump, { rows = core.rows, print = out.print, hint = words.hint })
+    end
+
     function surface.attribution(dump, given)
         check_dump("attribution", dump)
         if given ~= nil and type(given) ~= "table" then
@@ -196,6 +202,7 @@ local function mute(surface)
     surface.open, surface.input, surface.output, surface.results = leave, leave, leave, leave
     surface.fail = leave
     surface.recognise, surface.heuristic, surface.attribution = leave, leave, leave
+    surface.types = leave
 end
 
 -- Globals of a plugin's file: those of a script but for dump, args and report, which its functions are given.

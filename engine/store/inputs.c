@@ -134,10 +134,10 @@ static enum hs_status listing_hash(struct hs_store *store, char hex[static 33], 
 static enum hs_status keep_shard(struct hs_store *store, unsigned shard, unsigned shard_count, struct hs_error *err)
 {
     uint64_t *loads = calloc(shard_count, sizeof *loads);
+    if (!loads)
+        return hs_fail_memory(err, "the shards");
     sqlite3_stmt *statement = NULL;
     enum hs_status status = store_text(store, "CREATE TEMP TABLE others(id INTEGER PRIMARY KEY)", err);
-    if (!loads)
-        status = hs_fail_memory(err, "the shards");
     if (status == HS_OK && sqlite3_prepare_v2(store->db,
                                               "SELECT rowid, size FROM temp.listing"
                                               " ORDER BY size DESC, path, coalesce(path_bytes, '')",

@@ -294,7 +294,7 @@ enum hs_status hs_store_open(const char *path, enum hs_store_mode mode, struct h
     enum hs_status status = HS_OK;
     if (mode != HS_STORE_TEMPORARY && !store->path)
         status = hs_fail_memory(err, "the path of the store");
-    if (status == HS_OK && (mode == HS_STORE_NEW || mode == HS_STORE_CONTINUE))
+    if (status == HS_OK && store->path && mode != HS_STORE_READ)
         status = lock(store, err);
     if (status == HS_OK)
         status = open_database(store, mode, err);

@@ -53,7 +53,7 @@ peak() {
 }
 small=$(peak "$work/dumps" "$work/small.db")
 for ((i = 1; i <= inputs; i++)); do printf 'no dump %d' "$i" > "$work/many/$i.dmp"; done
-cp "$work"/dumps/1??.dmp "$work/many/"
+cp "$work"/dumps/1*.dmp "$work/many/"
 start=$(now)
 large=$(peak "$work/many" "$work/large.db")
 many=$(calc "($(now) - $start) * 1000 / $inputs" %.2f)

@@ -18,11 +18,11 @@
 
 struct host {
     size_t memory_used, memory_limit;
-    bool gc_stress;      /* a full collection at every hook */
+    bool gc_stress;                 /* a full collection at every hook */
     const struct hs_prompt *prompt; /* NULL: no line editor */
-    bool stopping;       /* the stop value has been caught: raise it no more */
-    bool text_to_stderr; /* stdout is for JSON */
-    int stdout_errno;    /* why writing to stdout failed; 0 while it works */
+    bool stopping;                  /* the stop value has been caught: raise it no more */
+    bool text_to_stderr;            /* stdout is for JSON */
+    int stdout_errno;               /* why writing to stdout failed; 0 while it works */
 };
 
 /* The host of a state. */

@@ -165,6 +165,7 @@ describe("who with less to go by", function()
         assert.equal(row_bytes + more_bytes, result.suspects[1].lost_bytes)
         assert.is_nil(result.suspects[1].frame)
         assert.is_true(top.findings[1].confidence < 0.99)
+        for i = 2, #result.suspects do assert.is_nil(result.suspects[i].what:find "property array") end
     end)
 
     it("answers on x64", function()

@@ -33,6 +33,8 @@ sentences.meaning = {
     next = "what would make this answer surer.",
 }
 
+local UST <const> = 0x1000 -- of NtGlobalFlag: it was asked for
+
 local function is_whole(dump)
     local info = dump:info()
     return info.full_memory and not info.cut
@@ -64,6 +66,7 @@ function sentences.who(case)
         return "not known: no block can be read"
     elseif not dump.traces then
         return "not known: " .. (is_whole(dump) and database.advice(dump) ~= "" and
+            not (dump.global_flag and dump.global_flag & UST ~= 0) and
             "no stack trace database" .. database.advice(dump) or database.absence(dump))
     elseif not who.frame then
         return first.kind == "undecided" and "not decided: several stacks fit these blocks, none is likely" or

@@ -41,7 +41,7 @@ end
 -- The finding of query_rows that speaks of this suspect, its signature and site.
 local function rows_of(suspect, rows)
     for _, signature in ipairs(rows and rows.signatures or {}) do
-        if not suspect.signature or suspect.signature == signature then
+        if suspect.recorded or suspect.signature == signature then
             for _, site in ipairs(signature.sites or {}) do
                 if site.finding and site.caller == suspect.caller then
                     return site.finding, signature, site

@@ -104,7 +104,7 @@ function heapsift.heuristic(name, dump, options, report) end
 ---@return heapsift.attributed
 function heapsift.attribution(dump, options) end
 
----C types for a dump (docs/types.md): those of windows.h, those parts of the heap's and the trace database's structures
+---C types for a dump (docs/types.md): those of its modules' PDB files, those of windows.h, those parts of the heap's and the trace database's structures
 ---that heapsift itself reads, and what is declared. Raises for a dump that is neither x86 nor x64.
 ---@param dump dump
 ---@return types
@@ -759,7 +759,7 @@ function types:sizeof(what) end
 ---@return integer|string|nil width of a bit field in bits; "not-found" on failure
 function types:offsetof(what, path) end
 
----Where a layout comes from: "declared", "windows.h", "heapsift's own rows for ...".
+---Where a layout comes from: "declared", "ntdll.pdb", "windows.h", "heapsift's own rows for ...".
 ---@param what string|table name of a type, or a view
 ---@return string? source
 ---@return boolean|string partial true if only some members are known; the message on failure

@@ -36,9 +36,9 @@ describe("types", function()
     local KINDS <const> = [[
         local t = heapsift.types(dump)
         local info = dump:info()
-        t:declare("struct All { BYTE b; CHAR c; SHORT s; WORD w; LONG l; ULONG u; __int64 q; ULONG64 v; void *p; float f;"
-            .. " double d; bool yes; enum { ONE = 1 } e; ULONG low : 4, high : 28; LONG sign : 3; struct { BYTE in[4]; };"
-            .. " char rest[]; };")
+        t:declare("struct All { BYTE b; CHAR c; SHORT s; WORD w; LONG l; ULONG u; __int64 q; ULONG64 v; void *p;"
+            .. " float f; double d; bool yes; enum { ONE = 1 } e; ULONG low : 4, high : 28; LONG sign : 3;"
+            .. " struct { BYTE in[4]; }; char rest[]; };")
         local va = info.peb
         local all = t:at("struct All", va)
         local function at(name) local offset = t:offsetof("struct All", name) return va + offset end

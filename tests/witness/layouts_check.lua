@@ -17,7 +17,8 @@ local function expected(target, program)
     local file <close> = assert(io.open(path, "wb"))
     file:write(program)
     file:close()
-    local clang = ("clang --target=%s -w -fsyntax-only -Xclang -fdump-record-layouts '%s'"):format(TARGETS[target], path)
+    local clang = ("clang --target=%s -w -fsyntax-only -Xclang -fdump-record-layouts '%s'"):format(
+        TARGETS[target], path)
     local pipe <close> = assert(io.popen(clang))
     local text = pipe:read "a"
     assert(pipe:close(), "clang does not compile the program")

@@ -1,11 +1,12 @@
 -- types: C types for a dump: declared ones, those of windows.h, those of heapsift's own structures, and typed views.
 -- Scripts have it as heapsift.types(dump); the reference is plugins/lib/heapsift.meta.lua.
 --
--- Names are looked for in this order: what the script declared, windows.h's names, PDB files, heapsift's own rows.
+-- Names are looked for in this order: what the script declared, PDB files, heapsift's own rows, windows.h's names.
 
 local abi = require "types.abi"
 local build = require "types.build"
 local headers = require "types.headers"
+local pdb = require "types.pdb"
 local ready = require "types.ready"
 local show = require "types.show"
 local view = require "types.view"
@@ -36,7 +37,7 @@ function types.header_scope(target)
 end
 
 -- services: { rows = function(dump) -> rows of its layout, print = function(text), hint = function(word, candidates) ->
--- text, pdb = function(dump, scope, abi, name) -> type or nil }
+-- text }
 function types.of(dump, services)
     local target = abi[dump.arch]
     if not target then
@@ -44,8 +45,10 @@ function types.of(dump, services)
     end
     view.set_hint(services.hint)
     local base = ready.scope(types.header_scope(target), target, services.rows(dump), dump.windows)
-    local scope = build.scope(base)
-    return setmetatable({ [KEY] = { dump = dump, abi = target, scope = scope, ready = base, services = services } },
+    local symbols = pdb.scope(base, target, dump)
+    local scope = build.scope(symbols)
+    return setmetatable({ [KEY] = { dump = dump, abi = target, scope = scope,
+        symbols = symbols, services = services } },
         Meta)
 end
 
@@ -71,12 +74,17 @@ end
 local function resolve(self, text)
     if type(text) ~= "string" then error("the name of a type expected, got " .. type(text), 3) end
     local me = own(self)
-    local name = text:match "^[%w_]+!(.*)$" or text
+    local module, name = text:match "^([%w_]+)!(.*)$"
+    name = name or text
+    local of_module = module and me.symbols.of_module(module, name)
+    if of_module then return of_module end
     local found, message = build.type_of(me.scope, me.abi, name)
     if found then return found end
     for _, known in ipairs(all_names(me.scope)) do
         if known:lower() == name:lower() then return build.named(me.scope, known) end
     end
+    local in_pdb = not name:find "[*?]" and me.symbols.names(name)[1]
+    if in_pdb then return build.named(me.scope, in_pdb) end
     if name:find "^[%a_][%w_]*$" then
         message = ("no type is called '%s'%s"):format(name, me.services.hint(name, all_names(me.scope)))
     end
@@ -168,6 +176,15 @@ function Types:names(wildcard)
     for _, name in ipairs(all_names(own(self).scope)) do
         if name:lower():find(pattern) then found[#found + 1] = name end
     end
+    local seen = {}
+    for _, name in ipairs(found) do seen[name] = true end
+    for _, name in ipairs(own(self).symbols.names(wildcard or "*")) do
+        if not seen[name] then
+            seen[name] = true
+            found[#found + 1] = name
+        end
+    end
+    table.sort(found)
     return found
 end
 

@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# ./dev bench symbols: look-ups in PDBs, next to a floor measured in the same moment; prints docs/symbols-performance.md
-# and writes it. The PDB of 100 MB is made by clang and lld-link (some minutes, once) and kept in build/bench. Needs SRC,
-# BUILD, WORK, as ./dev sets them, and the Debian packages clang and lld.
+# ./dev bench symbols: look-ups in PDBs, next to a floor measured in the same moment. The PDB of 100 MB is made by clang
+# and lld-link (some minutes, once) and kept in build/bench.
 set -euo pipefail
+source "$SRC/tests/bench/parts/shared.sh"
 tool=$BUILD/bench/symbols
-report=$SRC/docs/symbols-performance.md
 work=$WORK/symbols
 mkdir -p "$work"
-say() { printf 'bench: %s\n' "$*" >&2; }
-middle() { sort -n | sed -n "$(((${1} + 1) / 2))p"; }
+command -v clang > /dev/null && command -v lld-link > /dev/null ||
+    die 'symbols: needs clang and lld-link (apt-get install clang lld)'
+# field NAME: the middle of the values behind that word, one line of output a run on stdin.
+field() { middle $(sed -E "s/(^|.* )$1 ([0-9.]*).*/\\2/"); }
 
 # 34 files of functions whose types and locals fill a PDB as a large program's do.
 make_big() {
@@ -38,26 +39,23 @@ size=$(stat -c %s "$work/big.pdb")
 rva=$("$tool" list "$work/big.pdb" | awk '$1 == "function" && $3 > 40 { if (++n == 50000) print $2 }')
 
 firsts=$(for _ in 1 2 3 4 5 6 7 8 9; do "$tool" first "$work/big.pdb" "$rva"; done)
-first_ms=$(sed 's/.* ms \([0-9.]*\) .*/\1/' <<< "$firsts" | middle 9)
-first_cpu=$(sed 's/.*processor_ms \([0-9.]*\) .*/\1/' <<< "$firsts" | middle 9)
-private=$(sed 's/.*private //' <<< "$firsts" | middle 9)
+first=$(field ms <<< "$firsts")
+private=$(field private <<< "$firsts")
 # The floor: reading what a first name needs, the symbol records, the lists of the DBI stream and the hash tables, once.
-floor=$(for _ in 1 2 3 4 5 6 7 8 9; do "$tool" floor "$work/big.pdb"; done)
-floor_ms=$(sed 's/ms \([0-9.]*\) .*/\1/' <<< "$floor" | middle 9)
-streams=$(sed 's/.*bytes //' <<< "$floor" | head -n 1)
+floors=$(for _ in 1 2 3 4 5 6 7 8 9; do "$tool" floor "$work/big.pdb"; done)
+streams=$(field bytes <<< "$floors")
 rates=$(for _ in 1 2 3 4 5; do "$tool" lookup "$work/big.pdb" 4000000; done)
-rate=$(sed 's/.*per_second //' <<< "$rates" | middle 5)
-functions=$(sed 's/functions \([0-9]*\) .*/\1/' <<< "$rates" | head -n 1)
+rate=$(field per_second <<< "$rates")
 
-awk -v size="$size" -v first_ms="$first_ms" -v cpu="$first_cpu" -v floor_ms="$floor_ms" -v private="$private" \
-    -v streams="$streams" -v rate="$rate" -v functions="$functions" 'BEGIN {
-    print "# Symbols: how fast\n"
-    print "Written by `./dev bench symbols`; medians, the file warm. The PDB was made by clang and lld-link.\n"
-    print "| what | measured | floor | bar |"
-    print "| --- | --- | --- | --- |"
-    printf "| PDB | %.0f MB, %d functions | | 100 MB |\n", size / 1e6, functions
-    printf "| open to first name | %.1f ms (processor %.1f ms) | %.1f ms to read the streams once | 50 ms |\n", first_ms, cpu, floor_ms
-    printf "| private memory after it | %.1f MB | %.1f MB of streams read | 3 times the streams: %s |\n", private / 1e6, streams / 1e6,
-        private <= 3 * streams ? "met" : "MISSED"
-    printf "| look-ups, one core, all functions in turn | %.1f million a second | | 2 million |\n", rate / 1e6
-}' | tee "$report"
+verdict() { [[ $(calc "($1) ? 1 : 0" '%d') == 1 ]] && printf yes || printf '**no**'; }
+section symbols << END
+## Names from a PDB
+
+Written by \`./dev bench symbols\`: a PDB of $(mib "$size") with $(grouped "$(field functions <<< "$rates")") functions, made by clang and lld-link, file in memory; load of other programs: $(cut -d ' ' -f 1 /proc/loadavg).
+
+| what | measured | floor | needed | holds |
+| --- | --- | --- | --- | --- |
+| open to the first name | $first ms (processor: $(field processor_ms <<< "$firsts") ms) | $(field ms <<< "$floors") ms to read those streams once | at most 50 ms | $(verdict "$first <= 50") |
+| private memory after it | $(mib "$private") | $(mib "$streams") of streams read | at most 3 times | $(verdict "$private <= 3 * $streams") |
+| look-ups, one core, all functions in turn | $(calc "$rate / 1e6" '%.1f') million/s | | at least 2 million/s | $(verdict "$rate >= 2000000") |
+END

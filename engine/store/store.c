@@ -12,6 +12,7 @@
 
 #define BUSY_MILLISECONDS 10000 /* a reader of the same file may be in the way for a moment */
 #define CACHE_KIB 8192
+#define VALUE_SIZE_MAX (128 << 20) /* bytes of one text: no question can ask for more, and no result is larger */
 
 /* ---- statements ---- */
 
@@ -246,6 +247,7 @@ static enum hs_status open_database(struct hs_store *store, enum hs_store_mode m
     }
     sqlite3_extended_result_codes(store->db, 0);
     sqlite3_busy_timeout(store->db, BUSY_MILLISECONDS);
+    sqlite3_limit(store->db, SQLITE_LIMIT_LENGTH, VALUE_SIZE_MAX);
     sqlite3_db_config(store->db, SQLITE_DBCONFIG_DQS_DML, 0, NULL);
     sqlite3_db_config(store->db, SQLITE_DBCONFIG_DQS_DDL, 0, NULL);
     sqlite3_db_config(store->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);

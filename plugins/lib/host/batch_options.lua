@@ -21,7 +21,7 @@ files named .dmp .mdmp .hdmp .dump and archives are taken.
    --jobs N             processes at once (default: one per processor)
    --timeout SECONDS    for each dump (default 600; 0: no limit)
    --memory SIZE        private writable memory of each process, the mapped dump not counted (default 4G; 0: no limit)
-   --output-limit SIZE  what one dump may hand over, and write to stderr (default 8M)
+   --output-limit SIZE  what one dump may hand over, and write to stderr (default 8M, at most 64M)
    --unpack-limit SIZE  size that a dump inside an archive may have (default 64G)
    --temp DIR           where dumps of archives are unpacked, one at a time (default: TMPDIR, or /tmp)
    --format FORMAT      sqlite (default), or jsonl: one JSON record a line, to FILE or to standard output
@@ -34,6 +34,13 @@ Exit codes: 0 all dumps have a result; 1 a finding at or above --fail-on; 4 some
 
 local function size_of(text)
     local size, expected = words.size(text)
+    return size, expected
+end
+
+-- The store takes no larger texts.
+local function output_size_of(text)
+    local size, expected = words.size(text)
+    if size and (size == 0 or size > 64 << 20) then return nil, "a size up to 64M expected" end
     return size, expected
 end
 
@@ -81,7 +88,7 @@ end
 -- Name -> how its value is read; false: a flag.
 local OPTIONS <const> = {
     out = path_of, resume = false, ["retry-failed"] = false, jobs = jobs_of, timeout = seconds_of, memory = size_of,
-    ["output-limit"] = size_of, ["unpack-limit"] = size_of, temp = folder_of, format = one_of("sqlite", "jsonl"),
+    ["output-limit"] = output_size_of, ["unpack-limit"] = size_of, temp = folder_of, format = one_of("sqlite", "jsonl"),
     shard = shard_of, progress = one_of("line", "json", "none"),
 }
 

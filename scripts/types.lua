@@ -1,7 +1,6 @@
 -- types: what a type looks like and what stands in memory as one, as `dt` shows it.
--- Types come from PDB files where those were found. Without one there are the types of windows.h, those parts of the
--- heap's structures that heapsift itself reads, and
--- what --declare brings. A layout that does not belong to the process gives numbers all the same: look at the source.
+-- Types come from PDB files where those were found, from --declare, from windows.h, and, in part, from what heapsift
+-- itself knows of heaps. A layout that does not belong to the process gives numbers all the same: look at the source.
 --
 --     _RTL_STACK_TRACE_ENTRY at 160290
 --        +0x000 HashChain        : 0x001617e4 _RTL_STACK_TRACE_ENTRY

@@ -1,5 +1,5 @@
--- Types of a PDB through heapsift.types: structures of tests/fixtures/pdb/shapes-*.pdb, which clang laid out, against the
--- same structures declared as C; and what views and `types` make of them.
+-- Types of a PDB through heapsift.types: structures of tests/fixtures/pdb/shapes-*.pdb, which clang laid out, against
+-- the same structures declared as C; and what views and `types` make of them.
 
 local program = require "program"
 local json = require "dkjson"

@@ -192,6 +192,25 @@ describe("a batch", function()
         ]=]) }, folder))
     end)
 
+    it("tells since which version a call site grows", function()
+        -- Samples have one version and no PDB: a copy of the store is told that there were two.
+        shell [[cp r.db v.db; sqlite3 v.db "UPDATE sites SET symbols = 'pdb', function = 'Leak::Make';
+            UPDATE modules SET version = '2.0.0.0', version_number = 2 << 48 WHERE name = '3rdpartydll' AND id IN
+                (SELECT module_id FROM module_list WHERE path LIKE '%/deep/4.dmp' OR path LIKE '%/deep/5.dmp');
+            DELETE FROM findings WHERE site_id IN (SELECT site_id FROM site_list WHERE version = '1.5.3.0')"]]
+        local answer = json.decode((program.output({ "run", "since", "v.db", "--json" }, folder))).result.sites
+        assert.same({ "3rdpartydll!Leak::Make", "2.0.0.0", true, nil }, { answer[1].place, answer[1].since,
+            answer[1].comparable, answer[1].earliest })
+        local versions = answer[1].versions
+        assert.same({ "1.5.3.0", 3, 0, 0 }, { versions[1].version, versions[1].dumps, versions[1].found,
+            versions[1].mean_bytes })
+        assert.same({ "2.0.0.0", 2, 2 }, { versions[2].version, versions[2].dumps, versions[2].found })
+        local bytes = tonumber(ask("v.db", "SELECT sum(bytes) FROM findings")[1])
+        assert.same(bytes / 2, versions[2].mean_bytes)
+        local text = program.output({ "run", "since", "v.db" }, folder)
+        assert.truthy(text:find "^3rdpartydll!Leak::Make: grows since 2.0.0.0\n", text)
+    end)
+
     it("streams the same records as JSON lines", function()
         local out, code = batch("totals.lua", "dumps", "--format", "jsonl")
         assert.same(4, code)

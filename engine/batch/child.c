@@ -109,7 +109,7 @@ static void place(int from, int to)
         close(to);
 }
 
-static void set_limit(int which, rlim_t value)
+static void set_limit(unsigned which, rlim_t value)
 {
     struct rlimit limit;
     if (getrlimit(which, &limit) != 0)

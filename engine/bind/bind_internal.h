@@ -233,7 +233,7 @@ int bind_dump_blocks(lua_State *lua); /* bind_query.c */
 int bind_heap_blocks(lua_State *lua);
 int bind_dump_referrers(lua_State *lua); /* bind_scan.c */
 int bind_set_referenced(lua_State *lua);
-int bind_dump_eval(lua_State *lua);    /* bind_answer.c */
+int bind_dump_eval(lua_State *lua); /* bind_answer.c */
 int bind_dump_command(lua_State *lua);
 int bind_set_group(lua_State *lua);    /* bind_groups.c */
 void bind_dump_traces(lua_State *lua); /* bind_trace.c: the property */

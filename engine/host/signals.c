@@ -146,8 +146,7 @@ static void *watch_main(void *context)
         int number = sigtimedwait(set, NULL, &tick);
         if (number > 0) {
             signal_caught(number);
-        } else if (caught && !atomic_load(&watch.held) &&
-                   !(caught == SIGINT && atomic_load(&watch.one_command))) {
+        } else if (caught && !atomic_load(&watch.held) && !(caught == SIGINT && atomic_load(&watch.one_command))) {
             host_signals_end();
         }
         pthread_mutex_lock(&watch.lock);

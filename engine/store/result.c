@@ -70,8 +70,8 @@ static enum hs_status put_document(struct hs_store *store, const struct hs_store
         "INSERT INTO tables SELECT ?3, j.key + 1, " TEXT_OF("title") ", coalesce(j.value -> '$.columns', '[]')"
                                                                      " FROM json_each(?1, '$.tables') j WHERE ?2",
 
-        "INSERT INTO table_rows SELECT ?3, j.key + 1, r.key + 1, r.value FROM json_each(?1, '$.tables') j,"
-        " json_each(j.value, '$.rows') r WHERE ?2",
+        ("INSERT INTO table_rows SELECT ?3, j.key + 1, r.key + 1, r.value FROM json_each(?1, '$.tables') j,"
+         " json_each(j.value, '$.rows') r WHERE ?2"),
 
         "INSERT INTO notes SELECT ?3, j.key + 1, j.value FROM json_each(?1, '$.notes') j WHERE ?2",
     };

@@ -86,7 +86,8 @@ local set = dump:blocks "trace == 0x17dfe"
 local a = heapsift.attribution(dump)
 local claimed, count = a:set(0x17dfe)
 print(set:count() > 1000, (set - claimed):count(), set:has(dump:block(0x372e5a0)))
-print(dump:blocks("trace == 0x7dfe"):count() <= dump.traces[0x7dfe].count, dump:blocks("candidate.index == 0x7dfe"):count() > 0)
+print(dump:blocks("trace == 0x7dfe"):count() <= dump.traces[0x7dfe].count,
+    dump:blocks("candidate.index == 0x7dfe"):count() > 0)
 local wrong, seen, groups = 0, 0, 0
 for _, block in ipairs(dump:blocks("state == busy and stored >= 0"):sample(3000)) do
     local trace, p = a:of(block)

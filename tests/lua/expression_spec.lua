@@ -71,7 +71,8 @@ describe("expressions", function()
 
     it("say where they are wrong, and what was expected there", function()
         for _, case in ipairs {
-            { "", "syntax", "at the end: a value was expected" }, { "1+", "syntax", "at the end: a value was expected" },
+            { "", "syntax", "at the end: a value was expected" },
+            { "1+", "syntax", "at the end: a value was expected" },
             { "(1", "syntax", "at the end: ')' or an operator was expected" },
             { "1 2", "syntax", "at position 3, before '2': an operator or the end of the expression was expected" },
             { "1/0", "syntax", "at position 2, before '/0': division by zero" },

@@ -408,11 +408,9 @@ enum hs_status hs_cells_init(struct hs_cells *cells, struct hs_dump *dump, const
         hs_job_start(job, set->to - set->from);
         hs_set_parallel(set, read_item, collect);
     }
-    if (hs_job_stopped(job))
-        status = hs_fail(err, HS_ERR_CANCELLED, HS_NO_OFF, HS_NO_VA, "stopped while sorting blocks");
-    else if (!collect->shards || atomic_load(&collect->out_of_memory) || !make_cells(collect))
+    if (!collect->shards || atomic_load(&collect->out_of_memory) || (!hs_job_stopped(job) && !make_cells(collect)))
         status = hs_fail_memory(err, "cells of blocks");
-    else if (hs_job_stopped(job))
+    else if (hs_job_stopped(job)) /* before the cells or while they were made */
         status = hs_fail(err, HS_ERR_CANCELLED, HS_NO_OFF, HS_NO_VA, "stopped while sorting blocks");
 
 done:

@@ -242,10 +242,11 @@ struct hs_room {
 static bool room_for(struct hs_room *room, uint32_t cells)
 {
     if (cells > room->cell_capacity) {
-        uint32_t *bigger = realloc(room->cell_clump, cells * sizeof *bigger);
+        uint32_t *bigger = calloc(cells, sizeof *bigger); /* nothing of the last stored index is kept */
 
         if (!bigger)
             return false;
+        free(room->cell_clump);
         room->cell_clump = bigger;
         room->cell_capacity = cells;
     }
@@ -331,7 +332,7 @@ static void first_clumps(const struct hs_model *model, uint32_t stored, struct h
 static bool join_clumps(const struct hs_model *model, uint32_t stored, struct hs_room *room, uint32_t most)
 {
     uint32_t cell_count = model->cells->first[stored + 1] - model->cells->first[stored];
-    uint32_t *place = malloc((room->count + (size_t)1) * sizeof *place); /* from the first order to the last */
+    uint32_t *place = calloc(room->count + (size_t)1, sizeof *place); /* from the first order to the last */
     uint32_t kept;
 
     if (!place)
@@ -1237,7 +1238,7 @@ static void settle_stored(struct spilling *spilling, uint32_t stored)
 {
     struct hs_model *model = spilling->model;
     uint32_t candidates = hs_model_candidates(model, stored), first = model->first_clump[stored];
-    uint64_t room[MANY], *left = room;
+    uint64_t room[MANY] = {0}, *left = room;
 
     for (uint32_t c = first; c < model->first_clump[stored + 1]; c++) {
         struct hs_clump *clump = &model->clumps[c];
@@ -1248,7 +1249,7 @@ static void settle_stored(struct spilling *spilling, uint32_t stored)
     if (candidates == 1)
         return;
     if (candidates > MANY) {
-        left = malloc(candidates * sizeof *left);
+        left = calloc(candidates, sizeof *left);
         if (!left) {
             spilling->failed = true;
             return;

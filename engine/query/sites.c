@@ -240,7 +240,7 @@ enum hs_status hs_attribution_set(struct hs_attribution *attribution, uint32_t s
 
     if (status == HS_OK && !set)
         status = hs_fail_memory(err, "a set of blocks");
-    for (uint32_t c = 0; status == HS_OK && c < cells->count; c++) {
+    for (uint32_t c = 0; status == HS_OK && set && c < cells->count; c++) {
         const struct hs_cell *cell = &cells->cells[c];
         size_t count = claims_of(attribution, c, claims);
         uint64_t here = 0;

@@ -60,6 +60,8 @@ void host_output_create(lua_State *lua);
 void host_signals_start(void);
 /* While on, SIGINT stops what runs now and not the program, unless it comes three times. Forgets what was caught. */
 void host_signals_one_command(bool on);
+/* Whether SIGINT came for a command only. */
+bool host_signals_stopped_command(void);
 /* The signal that asked the program to end; 0 if none did. */
 int host_signals_caught(void);
 /* Ends the program after a signal: what was printed so far, one line, no temporary files. Safe from any thread. */

@@ -94,12 +94,37 @@ static int stdin_is_terminal(lua_State *lua)
     return 1;
 }
 
+static void one_command_begin(lua_State *lua)
+{
+    host_signals_one_command(true);
+    host_watch_again(lua);
+}
+
 /* core.one_command(on): while on, Ctrl-C stops what runs now, not the program */
 static int one_command(lua_State *lua)
 {
     host_signals_one_command(lua_toboolean(lua, 1));
     host_watch_again(lua);
     return 0;
+}
+
+/* core.attempt(f) -> true; or false, what it raised, and whether Ctrl-C stopped it. What was caught is forgotten here, in
+ * C: the first Lua instruction behind it would meet the stop again. */
+static int attempt(lua_State *lua)
+{
+    luaL_checktype(lua, 1, LUA_TFUNCTION);
+    lua_settop(lua, 1);
+    bool ok = lua_pcall(lua, 0, 0, 0) == LUA_OK;
+    bool stopped = host_signals_stopped_command();
+    if (stopped)
+        one_command_begin(lua);
+    lua_pushboolean(lua, ok && !stopped);
+    if (ok)
+        lua_pushnil(lua);
+    else
+        lua_rotate(lua, -2, 1);
+    lua_pushboolean(lua, stopped);
+    return 3;
 }
 
 /* core.stdout_gone() -> whether nobody reads stdout any more */
@@ -165,6 +190,7 @@ const luaL_Reg host_prompt_functions[] = {
     {"width", width},
     {"stdin_is_terminal", stdin_is_terminal},
     {"one_command", one_command},
+    {"attempt", attempt},
     {"stdout_gone", stdout_gone},
     {"disassemble", disassemble},
     {NULL, NULL},

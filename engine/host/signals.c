@@ -203,6 +203,11 @@ void host_signals_one_command(bool on)
     atomic_store(&watch.caught, 0);
 }
 
+bool host_signals_stopped_command(void)
+{
+    return atomic_load(&watch.caught) == SIGINT && atomic_load(&watch.one_command);
+}
+
 void host_signals_input(const char *input)
 {
     pthread_mutex_lock(&watch.lock);

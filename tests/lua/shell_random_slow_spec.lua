@@ -62,14 +62,15 @@ describe("random command lines", function()
         assert.is_true(errors > LINES / 10)
         -- What was written stands behind a > or .logopen or .logappend of one of these lines.
         local naming = {}
+        local function plain(text) return (text:gsub('"', ""):gsub("%-%-json ?", "")) end
         for text in io.lines(folder .. ".txt") do
-            if text:find "%s>%s" or text:find "%.log[oa]" then naming[#naming + 1] = text:gsub('"', "") .. " " end
+            if text:find "%s>%s" or text:find "%.log[oa]" then naming[#naming + 1] = plain(text) end
         end
         local list <close> = assert(io.popen(("ls -A '%s'"):format(folder)))
         for name in list:lines() do
-            local known = false
+            local known = name:find '^"+$' ~= nil and #naming > 0
             for _, text in ipairs(naming) do
-                local at = text:find(name:gsub('"', ""), 1, true)
+                local at = text:find(plain(name), 1, true)
                 local before = at and text:sub(1, at - 1)
                 known = known or before and (before:find ">%s+$" or before:find "%.log%a+%s+$") ~= nil
             end

@@ -68,24 +68,19 @@ local Shell = {}
 Shell.__index = Shell
 
 -- Runs f; whatever ends it is told in one line. Returns the exit code of it.
-function Shell:guard(f, ...)
-    local results = table.pack(xpcall(f, function(e)
-        if ends.is(e) then return e end
-        return { bug = type(e) == "string" and e or ("the error object is a %s value"):format(type(e)) }
-    end, ...))
-    if results[1] then return 0, table.unpack(results, 2, results.n) end
-    local e = results[2]
-    if type(e) == "string" then e = { bug = e } end
+function Shell:guard(f)
+    local ok, e, stopped = core.attempt(f)
+    if ok then return 0 end
+    if stopped then
+        complain "stopped"
+        return 130
+    end
     if ends.is(e) then
-        if e.stop then
-            if not self.interactive or core.stdout_gone() then error(e, 0) end
-            core.one_command(true)
-            complain "stopped"
-            return 130
-        end
+        if e.stop then error(e, 0) end
         if e.text then complain(e.text) end
         return e.code
     end
+    e = { bug = type(e) == "string" and e or ("the error object is a %s value"):format(type(e)) }
     if e.bug:find "not enough memory" then
         core.memory_reached()
         complain "out of memory: see --memory-limit"
@@ -115,7 +110,7 @@ function Shell:run(text)
     if out.log() then out.log():write(self:prompt(), core.escape(text, true), "\n") end
     local code
     if line.is_command(text, function(word) return self:known(word) end) then
-        code = self:guard(commands.run, self.context, self.dump, text, self.json)
+        code = self:guard(function() commands.run(self.context, self.dump, text, self.json) end)
     else
         local chunk, message, more = compile(text, self.env)
         if not chunk then

@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# The prompt at full scale: `!heap -flt s f8`, its first line after the first walk, and all of it to a file, beside the
+# floor: the same bytes written by cat.
+set -euo pipefail
+dump=${1:-}
+if [[ -z $dump ]]; then
+    for dump in "$SRC"/build/bench/sample-1-*.dmp; do break; done
+    if [[ ! -e $dump ]]; then
+        dump=$SRC/build/bench/sample-1-shell.dmp
+        "$HEAPSIFT" run sample "$dump" --scale 1 > /dev/null
+    fi
+fi
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+python3 - "$HEAPSIFT" "$dump" "$work" << 'PYTHON'
+import os, subprocess, sys, time, statistics
+program, dump, work = sys.argv[1:]
+walk = "local _ = dump:block(0x372e598)"
+
+def processor(line):
+    before = os.times()
+    subprocess.run([program, "shell", dump, "-c", line], stdout=subprocess.DEVNULL, check=True)
+    after = os.times()
+    return after.children_user + after.children_system - before.children_user - before.children_system
+
+def first_line():
+    child = subprocess.Popen([program, "shell", dump, "-f", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+    child.stdin.write((walk + "\n.echo " + "x" * 70000 + "\n").encode())  # more than stdout keeps back
+    child.stdin.flush()
+    seen = 0
+    while seen < 65536:
+        seen += len(child.stdout.read(65536 - seen))
+    time.sleep(0.05)
+    begin = time.monotonic()
+    child.stdin.write(b"!heap -flt s f8\n")
+    child.stdin.close()
+    while True:
+        data = child.stdout.read(65536)
+        if not data or b"busy" in data:
+            break
+
+    end = time.monotonic()
+    child.kill()
+    child.wait()
+    return end - begin
+
+target = os.path.join(work, "flt.txt")
+alone = statistics.median(processor(walk) for _ in range(5))
+whole = statistics.median(processor(walk + "\n!heap -flt s f8 > " + target) for _ in range(5))
+lines = sum(1 for _ in open(target, "rb"))
+begin = time.monotonic()
+subprocess.run(["cp", target, target + ".copy"], check=True)
+floor = time.monotonic() - begin
+firsts = statistics.median(first_line() for _ in range(5))
+print(f"!heap -flt s f8: {lines:,} lines, {os.path.getsize(target):,} bytes")
+print(f"  first line after the walk          {firsts * 1000:8.1f} ms  (limit 50)")
+print(f"  all of it to a file, processor     {whole - alone:8.2f} s   (limit 1.0; floor, the file copied: {floor:.2f} s)")
+print(f"  opening and walking before that    {alone:8.2f} s")
+PYTHON

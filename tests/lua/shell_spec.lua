@@ -116,6 +116,29 @@ describe("shell", function()
         assert.equal("nil\tsyntax\n", (shell [[local d, m, c = dump:command "!zork" return d, c]]))
     end)
 
+    it("shows types: both orders, names without case, anything that C can name", function()
+        local heap = shell "dt _HEAP 36f0000"
+        assert.truthy(heap:find("+0x008 Signature        : 0xeeffeeff", 1, true), heap)
+        for _, same in ipairs { "dt 36f0000 _heap", "dt 36e0000+(10 * 1000) ntdll!_Heap", "dt _heap 36e0000 + 10000",
+            'dt "_HEAP" 36f0000', "dt 36f0000 struct _heap", "dt -r0 _heap 0x36f0000" } do
+            assert.equal(heap, (shell(same)), same)
+        end
+        assert.equal("036f0008  4009750271  0xeeffeeff\n", (shell "dt unsigned long 36f0000+8"))
+        assert.truthy((shell "dt 36f0000 ulong[4]"):find("[2] : 0xeeffeeff", 1, true))
+        assert.truthy((shell "dt _heap_entry"):find("+0x005 Flags            : UChar", 1, true))
+        assert.truthy((shell "dt -r _heap 36f0000"):find("\n      +0x005 Flags            : 1 ", 1, true))
+        assert.truthy((shell "dt *heap_entry*"):find("_HEAP_ENTRY_EXTRA", 1, true))
+        assert.truthy((shell "dt _heap 36f0000 --json"):find('"shown":"0xeeffeeff"', 1, true))
+        for line, message in pairs {
+            ["dt 1 zork"] = "at position 6: no type is called 'zork'", ["dt zork 1"] = "at position 4: no type",
+            ["dt _heap zork"] = "at position 10, before 'zork'", ["dt _heap 10"] = "the dump holds nothing at 00000010",
+        } do
+            local _, code, err = shell(line)
+            assert.equal(6, code, line)
+            assert.truthy(err:find(message, 1, true), err)
+        end
+    end)
+
     it("keeps temporaries and the current thread", function()
         assert.equal("Evaluate expression: 11 = 0000000b\n", (shell "r @$t3 = 0n10\n? @$t3+1"))
         assert.equal("10\n", (shell "r @$t3 = 0n10\ndump:eval '$t3'"))

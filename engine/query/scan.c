@@ -146,38 +146,83 @@ static void add_to_list(struct look *look, const struct hs_reference *reference)
     pthread_mutex_unlock(&look->lock);
 }
 
-/* A value that passed the first test, found at `va` in `piece`, in block `holder` (UINT32_MAX: in none). */
-static void found(struct look *look, const struct piece *piece, uint32_t holder, hs_va va, hs_va value)
+/* Pointers of one piece, or of blocks of one shard, that are still to be followed. One by one, each would wait for the
+ * memory of the index and hold up the next. */
+#define HITS 64u
+struct hits {
+    struct look *look;
+    const struct piece *piece;
+    size_t count;
+    struct {
+        hs_va value;
+        uint32_t holder; /* block it stands in; UINT32_MAX: in none */
+    } hits[HITS];
+};
+
+/* Sets the bits of the blocks that the hits point to. */
+static void follow(struct hits *hits)
 {
-    uint64_t off;
-    uint32_t id = UINT32_MAX;
-    const struct hs_extent *extent = hs_blocks_locate(look->blocks, value, &id, &off);
+    struct look *look = hits->look;
+    uint64_t *words[HITS], bits[HITS];
+    size_t count = 0;
 
-    if (look->list) {
-        struct hs_reference reference = {
-            .source = piece->source,
-            .aim = extent ? aim_of(look, extent, off, value) : HS_AIM_INTERIOR,
-            .va = va,
-            .value = value,
-            .block_id = holder,
-            .thread_idx = piece->thread_idx,
-            .module_idx = piece->module_idx,
-            .name = piece->name,
-        };
+    for (size_t i = 0; i < hits->count; i++) {
+        hs_va value = hits->hits[i].value;
+        uint64_t off;
+        uint32_t id;
+        const struct hs_extent *extent = hs_blocks_locate(look->blocks, value, &id, &off);
 
-        if (holder == UINT32_MAX || holder != look->target_id)
-            add_to_list(look, &reference);
-    } else if (extent && id != holder) {
-        uint64_t *words = look->scan->words[piece->source][aim_of(look, extent, off, value)];
-
-        __atomic_fetch_or(&words[id / 64], UINT64_C(1) << (id % 64), __ATOMIC_RELAXED);
+        if (!extent || id == hits->hits[i].holder)
+            continue;
+        words[count] = &look->scan->words[hits->piece->source][aim_of(look, extent, off, value)][id / 64];
+        bits[count] = UINT64_C(1) << (id % 64);
+        __builtin_prefetch(words[count++], 1);
     }
+    for (size_t i = 0; i < count; i++)
+        if (!(__atomic_load_n(words[i], __ATOMIC_RELAXED) & bits[i]))
+            __atomic_fetch_or(words[i], bits[i], __ATOMIC_RELAXED);
+    hits->count = 0;
+}
+
+static void list_hit(const struct hits *hits, uint32_t holder, hs_va va, hs_va value)
+{
+    struct look *look = hits->look;
+    const struct piece *piece = hits->piece;
+    uint64_t off;
+    uint32_t id;
+    const struct hs_extent *extent = hs_blocks_locate(look->blocks, value, &id, &off);
+    struct hs_reference reference = {
+        .source = piece->source,
+        .aim = extent ? aim_of(look, extent, off, value) : HS_AIM_INTERIOR,
+        .va = va,
+        .value = value,
+        .block_id = holder,
+        .thread_idx = piece->thread_idx,
+        .module_idx = piece->module_idx,
+        .name = piece->name,
+    };
+
+    if (holder == UINT32_MAX || holder != look->target_id)
+        add_to_list(look, &reference);
+}
+
+/* A value that passed the first test, found at `va`, in block `holder` (UINT32_MAX: in none). */
+static inline void found(struct hits *hits, uint32_t holder, hs_va va, hs_va value)
+{
+    if (hits->look->list) {
+        list_hit(hits, holder, va, value);
+        return;
+    }
+    hits->hits[hits->count].value = value;
+    hits->hits[hits->count++].holder = holder;
+    if (hits->count == HITS)
+        follow(hits);
 }
 
 /* Looks at every aligned word of memory that lies together; gives how many bytes it has looked at. */
-static uint64_t look_at_bytes(struct look *look, const struct piece *piece, uint32_t holder, hs_va va,
-                              const uint8_t *bytes, uint64_t size)
+static uint64_t look_at_bytes(struct hits *hits, uint32_t holder, hs_va va, const uint8_t *bytes, uint64_t size)
 {
+    const struct look *look = hits->look;
     uint64_t at = 0;
 
     if (look->pointer == 4) {
@@ -185,22 +230,23 @@ static uint64_t look_at_bytes(struct look *look, const struct piece *piece, uint
             hs_va value = hs_load_u32(bytes + at);
 
             if (may_point(look, value))
-                found(look, piece, holder, va + at, value);
+                found(hits, holder, va + at, value);
         }
     } else {
         for (; at + 8 <= size; at += 8) {
             hs_va value = hs_load_u64(bytes + at);
 
             if (may_point(look, value))
-                found(look, piece, holder, va + at, value);
+                found(hits, holder, va + at, value);
         }
     }
     return at;
 }
 
 /* Looks at every aligned word of [va, end). */
-static void look_at(struct look *look, const struct piece *piece, uint32_t holder, hs_va va, hs_va end)
+static void look_at(struct hits *hits, uint32_t holder, hs_va va, hs_va end)
 {
+    struct look *look = hits->look;
     const unsigned pointer = look->pointer;
 
     va = (va + pointer - 1) / pointer * pointer;
@@ -213,7 +259,7 @@ static void look_at(struct look *look, const struct piece *piece, uint32_t holde
             size_t next;
 
             if (size && hs_space_pointer(&look->dump->space, va, &value) && may_point(look, value))
-                found(look, piece, holder, va, value);
+                found(hits, holder, va, value);
             next = size ? 0 : hs_space_range_from(&look->dump->space, va);
             if (size)
                 va += pointer;
@@ -223,7 +269,7 @@ static void look_at(struct look *look, const struct piece *piece, uint32_t holde
                 va = (look->dump->space.ranges[next].va + pointer - 1) / pointer * pointer;
             continue;
         }
-        va += look_at_bytes(look, piece, holder, va, view.bytes, size);
+        va += look_at_bytes(hits, holder, va, view.bytes, size);
     }
 }
 
@@ -327,8 +373,11 @@ static void look_at_registers(struct look *look)
         for (unsigned r = 0; hs_process_register(process, i, r, &reg) == HS_OK; r++) {
             struct piece piece = {HS_SOURCE_REGISTER, 0, 0, (uint32_t)i, UINT32_MAX, reg.name};
 
+            struct hits hits = {.look = look, .piece = &piece};
+
             if (reg.size == look->pointer && may_point(look, reg.value))
-                found(look, &piece, UINT32_MAX, 0, reg.value);
+                found(&hits, UINT32_MAX, 0, reg.value);
+            follow(&hits);
         }
     }
 }
@@ -337,6 +386,7 @@ static void look_at_shard(struct look *look, size_t shard)
 {
     static const struct piece block = {HS_SOURCE_BLOCK, 0, 0, UINT32_MAX, UINT32_MAX, ""};
     const struct hs_heaps *heaps = look->blocks->heaps;
+    struct hits hits = {.look = look, .piece = &block};
     struct hs_set_cursor cursor;
     struct hs_spot spots[HS_BATCH];
     size_t count;
@@ -349,11 +399,12 @@ static void look_at_shard(struct look *look, size_t shard)
             hs_va user = extent->va + off;
 
             if (extent->kind == HS_EXTENT_RUN && off + spot->brief.size <= extent->size && user % look->pointer == 0)
-                look_at_bytes(look, &block, spot->id, user, extent->bytes + off, spot->brief.size);
+                look_at_bytes(&hits, spot->id, user, extent->bytes + off, spot->brief.size);
             else if (extent->kind != HS_EXTENT_HOLE)
-                look_at(look, &block, spot->id, user, user + spot->brief.size);
+                look_at(&hits, spot->id, user, user + spot->brief.size);
         }
     }
+    follow(&hits);
     hs_job_advance(look->job, hs_shard_to(look->from, shard) - hs_shard_from(look->from, shard));
 }
 
@@ -363,10 +414,15 @@ static void look_item(void *context, size_t item)
 
     if (hs_job_stopped(look->job))
         return;
-    if (item < look->piece_count)
-        look_at(look, &look->pieces[item], UINT32_MAX, look->pieces[item].va, look->pieces[item].end);
-    else
+    if (item < look->piece_count) {
+        const struct piece *piece = &look->pieces[item];
+        struct hits hits = {.look = look, .piece = piece};
+
+        look_at(&hits, UINT32_MAX, piece->va, piece->end);
+        follow(&hits);
+    } else {
         look_at_shard(look, item - look->piece_count);
+    }
 }
 
 /* Looks at all sources, or only into the blocks of look->from. */

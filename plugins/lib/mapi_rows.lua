@@ -98,6 +98,23 @@ local function share_linked(signature, list)
     end
 end
 
+local AT_ONCE <const> = 16 -- filters of one pass
+
+-- A block of each group by stored index, in their order; false where the group stores none.
+local function one_of_each(set, groups)
+    local examples = {}
+    for from = 1, #groups, AT_ONCE do
+        local filters = {}
+        for i = from, math.min(from + AT_ONCE - 1, #groups) do
+            filters[#filters + 1] = ("stored == %d"):format(groups[i].stored or -1)
+        end
+        for _, some in ipairs { set:where(table.unpack(filters)) } do
+            examples[#examples + 1] = some:sample(1)[1] or false
+        end
+    end
+    return examples
+end
+
 -- Rows by the call site that has them allocated: { caller, blocks, lost, lost_bytes, linked_blocks, linked_bytes,
 -- trace, confidence, maker, allocator }, most lost rows first. Blocks whose stack is not known are one entry without a
 -- trace.
@@ -111,10 +128,10 @@ local function callers(dump, signature, attribution)
         end
         return by_caller[key]
     end
-    local looked = 0
-    for row in signature.set:group("stored"):top(STORED_MAX, "count") do
-        looked = looked + 1
-        local some = row.stored and signature.set:where(("stored == %d"):format(row.stored)):sample(1)[1]
+    local groups = signature.set:group("stored"):top(STORED_MAX, "count")
+    local examples = one_of_each(signature.set, groups)
+    for i, row in ipairs(groups) do
+        local some = examples[i]
         local trace, confidence
         if some then trace, confidence = attribution:of(some) end
         local caller = trace and trace.readable and (trace:caller() or trace.frames[#trace.frames])

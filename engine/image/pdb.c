@@ -151,23 +151,8 @@ void hs_pdb_close(struct hs_pdb *pdb)
 {
     if (!pdb)
         return;
-    for (size_t i = 0; i < pdb->module_count; i++) {
-        struct hs_pdb_procedures *procedures = atomic_load(&pdb->modules[i].procedures);
-
-        if (procedures) {
-            hs_msf_unload(&procedures->records);
-            free(procedures->sorted);
-            free(procedures);
-        }
-    }
+    hs_pdb_drop_symbols(pdb);
     hs_types_destroy(atomic_load(&pdb->types));
-    hs_msf_unload(&pdb->records);
-    hs_msf_unload(&pdb->to_source.bytes);
-    hs_msf_unload(&pdb->from_source.bytes);
-    free(pdb->entries);
-    free(pdb->contributions);
-    free(pdb->modules);
-    free(pdb->live);
     hs_map_deinit(&pdb->names);
     hs_map_deinit(&pdb->escaped);
     hs_arena_deinit(&pdb->arena);
@@ -308,5 +293,8 @@ enum hs_status hs_pdb_read_contributions(struct hs_pdb *pdb)
         return HS_ERR_MEMORY;
     if (!is_sorted)
         qsort(pdb->contributions, pdb->contribution_count, sizeof *pdb->contributions, compare_contributions);
-    return HS_OK;
+    return hs_slices_init(&pdb->contribution_slices, pdb->contributions, pdb->contribution_count,
+                          sizeof *pdb->contributions)
+               ? HS_OK
+               : HS_ERR_MEMORY;
 }

@@ -19,16 +19,31 @@ struct hs_pdb_contribution {
     uint16_t module;
 };
 
-/* A function: its record lies at `off` in its module's symbols. */
 struct hs_pdb_procedure {
-    uint32_t rva, size, off;
+    uint32_t rva, size;
+    const char *name; /* fit to be shown; NULL if it has none */
 };
+
+/* slices.c: finds elements that are sorted by the rva they begin with. Their range of addresses is cut into about as
+ * many slices as there are elements, so that a look-up touches few of them. Every call takes the same elements. */
+struct hs_slices {
+    uint32_t rva; /* of the first element */
+    unsigned shift;
+    uint32_t count;
+    uint32_t *below; /* one a slice: how many elements lie before it; and how many there are at all */
+};
+/* False when out of memory. */
+HS_MUST_CHECK bool hs_slices_init(struct hs_slices *slices, const void *elements, size_t count, size_t element_size);
+void hs_slices_deinit(struct hs_slices *slices);
+/* Index of the last element whose rva is at most `rva`; SIZE_MAX: none. */
+size_t hs_slices_at(const struct hs_slices *slices, const void *elements, size_t element_size, uint32_t rva);
 
 /* The symbols of one object file. */
 struct hs_pdb_procedures {
     struct hs_msf_bytes records;
     struct hs_pdb_procedure *sorted; /* by rva */
     size_t count;
+    struct hs_slices slices;
 };
 
 struct hs_pdb_module {
@@ -65,12 +80,14 @@ struct hs_pdb {
 
     /* Built under `lock` when first asked for, then never changed. */
     pthread_mutex_t lock;
-    atomic_bool has_index, has_names;
+    atomic_bool has_index, has_entries, has_names;
     struct hs_msf_bytes records;
     struct hs_pdb_entry *entries; /* by rva */
     size_t entry_count;
+    struct hs_slices entry_slices;
     struct hs_pdb_contribution *contributions; /* by rva */
     size_t contribution_count;
+    struct hs_slices contribution_slices;
     struct hs_pdb_module *modules;
     size_t module_count;
     struct hs_pdb_omap to_source, from_source;
@@ -87,6 +104,9 @@ HS_MUST_CHECK enum hs_status hs_pdb_read_modules(struct hs_pdb *pdb);
 HS_MUST_CHECK enum hs_status hs_pdb_read_contributions(struct hs_pdb *pdb);
 /* The rva of section:offset in the compiler's layout; false if there is no such section. */
 bool hs_pdb_rva(const struct hs_pdb *pdb, uint16_t section, uint32_t off, uint32_t *rva_ret);
+
+/* pdb_symbols.c */
+void hs_pdb_drop_symbols(struct hs_pdb *pdb);
 
 /* types.c */
 void hs_types_destroy(struct hs_types *types);

@@ -14,6 +14,7 @@
 #define KIND_LOCAL_PROCEDURE_REF 0x1127u
 #define DATA_NAME_OFF 14u /* of data, publics and references alike */
 #define MODULE_SIGNATURE_SIZE 4u
+#define PROCEDURE_SIZE_MIN 26u /* the shortest record that read_procedure takes */
 #define HASH_HEADER_SIZE 16u
 #define HASH_SIGNATURE 0xffffffffu
 #define PUBLICS_HEADER_SIZE 28u
@@ -69,66 +70,80 @@ static bool read_procedure(const struct hs_pdb *pdb, const struct record *record
     }
 }
 
-static int compare_procedures(const void *a, const void *b)
-{
-    const struct hs_pdb_procedure *one = a, *two = b;
-
-    if (one->rva != two->rva)
-        return one->rva < two->rva ? -1 : 1;
-    return one->off > two->off ? -1 : one->off < two->off; /* of those folded into one, the first record comes last */
-}
-
-static bool load_procedures(const struct hs_pdb *pdb, const struct hs_pdb_module *module,
-                            struct hs_pdb_procedures *procedures)
+/* The function whose record lies at `off`, and its name. */
+static bool procedure_of_record(struct hs_pdb *pdb, struct hs_span records, uint64_t off,
+                                struct hs_pdb_procedure *procedure_ret)
 {
     struct record record;
     uint32_t name_off;
-    size_t count = 0;
+    const char *name;
+
+    if (!record_at(records, off, &record) || !read_procedure(pdb, &record, procedure_ret, &name_off))
+        return false;
+    name = hs_pdb_text(pdb, record.bytes + name_off, record.end);
+    procedure_ret->name = name && *name ? name : NULL;
+    return true;
+}
+
+/* Names are found here, where the records are walked anyway: a look-up then goes without them. */
+static bool load_procedures(struct hs_pdb *pdb, const struct hs_pdb_module *module,
+                            struct hs_pdb_procedures *procedures)
+{
     enum hs_status status = hs_msf_load(&pdb->msf, module->stream, 0, module->size, &procedures->records);
+    size_t capacity = (size_t)procedures->records.span.size / PROCEDURE_SIZE_MIN + 1, first = capacity, count;
+    struct hs_rva_key *keys, *sorted;
+    struct hs_pdb_procedure procedure;
+    struct record record;
+    uint32_t name_off;
 
     if (status != HS_OK)
         return status != HS_ERR_MEMORY; /* what is damaged has no functions */
-    for (int pass = 0; pass < 2; pass++) {
-        if (pass == 1 && !(procedures->sorted = malloc((count + 1) * sizeof *procedures->sorted)))
-            return false;
-        for (uint64_t off = MODULE_SIGNATURE_SIZE; record_at(procedures->records.span, off, &record);
-             off += record_size(&record)) {
-            struct hs_pdb_procedure procedure = {.off = (uint32_t)off};
+    keys = malloc(2 * capacity * sizeof *keys);
+    if (!keys)
+        return false;
+    /* From the end on: of those folded into one address, the first record comes last. */
+    for (uint64_t off = MODULE_SIGNATURE_SIZE; record_at(procedures->records.span, off, &record);
+         off += record_size(&record))
+        if (read_procedure(pdb, &record, &procedure, &name_off))
+            keys[--first] = (struct hs_rva_key){procedure.rva, (uint32_t)off};
+    count = capacity - first;
+    sorted = hs_sort_rvas(keys + first, keys + capacity, count);
+    procedures->sorted = malloc((count + 1) * sizeof *procedures->sorted);
+    for (size_t i = 0; i < count && procedures->sorted; i++)
+        if (procedure_of_record(pdb, procedures->records.span, sorted[i].idx, &procedure))
+            procedures->sorted[procedures->count++] = procedure;
+    free(keys);
+    return procedures->sorted &&
+           hs_slices_init(&procedures->slices, procedures->sorted, procedures->count, sizeof *procedures->sorted);
+}
 
-            if (!read_procedure(pdb, &record, &procedure, &name_off))
-                continue;
-            if (pass == 1)
-                procedures->sorted[procedures->count++] = procedure;
-            else
-                count++;
-        }
-    }
-    qsort(procedures->sorted, procedures->count, sizeof *procedures->sorted, compare_procedures);
-    return true;
+static void free_procedures(struct hs_pdb_procedures *procedures)
+{
+    if (!procedures)
+        return;
+    hs_msf_unload(&procedures->records);
+    hs_slices_deinit(&procedures->slices);
+    free(procedures->sorted);
+    free(procedures);
 }
 
 /* The functions of object file `idx`, read when first asked for; NULL when out of memory. */
 static const struct hs_pdb_procedures *procedures_of(struct hs_pdb *pdb, size_t idx)
 {
     struct hs_pdb_module *module = &pdb->modules[idx];
-    struct hs_pdb_procedures *procedures = atomic_load_explicit(&module->procedures, memory_order_acquire);
+    struct hs_pdb_procedures *procedures = atomic_load_explicit(&module->procedures, memory_order_acquire),
+                             *other = NULL;
 
-    if (procedures)
+    if (procedures || !(procedures = calloc(1, sizeof *procedures)))
         return procedures;
-    pthread_mutex_lock(&pdb->lock);
-    procedures = atomic_load_explicit(&module->procedures, memory_order_relaxed);
-    if (!procedures && (procedures = calloc(1, sizeof *procedures))) {
-        if (load_procedures(pdb, module, procedures)) {
-            atomic_store_explicit(&module->procedures, procedures, memory_order_release);
-        } else {
-            hs_msf_unload(&procedures->records);
-            free(procedures->sorted);
-            free(procedures);
-            procedures = NULL;
-        }
+    if (!load_procedures(pdb, module, procedures)) {
+        free_procedures(procedures);
+        return NULL;
     }
-    pthread_mutex_unlock(&pdb->lock);
-    return procedures;
+    if (atomic_compare_exchange_strong(&module->procedures, &other, procedures))
+        return procedures;
+    free_procedures(procedures); /* another thread was first */
+    return other;
 }
 
 /* ---- publics and data ---- */
@@ -222,7 +237,7 @@ static bool is_better(const struct hs_pdb *pdb, uint32_t a, uint32_t b)
     return a < b;
 }
 
-static enum hs_status build_entries(struct hs_pdb *pdb)
+static enum hs_status sort_entries(struct hs_pdb *pdb)
 {
     struct hs_rva_key *keys = malloc((pdb->live_count + 1) * 2 * sizeof *keys), *sorted;
     struct record record;
@@ -251,7 +266,9 @@ static enum hs_status build_entries(struct hs_pdb *pdb)
         pdb->entry_count++;
     }
     free(keys);
-    return pdb->entries ? HS_OK : HS_ERR_MEMORY;
+    return pdb->entries && hs_slices_init(&pdb->entry_slices, pdb->entries, pdb->entry_count, sizeof *pdb->entries)
+               ? HS_OK
+               : HS_ERR_MEMORY;
 }
 
 static enum hs_status load_omap(const struct hs_pdb *pdb, uint16_t stream, struct hs_pdb_omap *omap)
@@ -264,55 +281,90 @@ static enum hs_status load_omap(const struct hs_pdb *pdb, uint16_t stream, struc
 
 static void drop_index(struct hs_pdb *pdb)
 {
-    hs_msf_unload(&pdb->records);
+    for (size_t i = 0; i < pdb->module_count; i++)
+        free_procedures(atomic_load(&pdb->modules[i].procedures));
     hs_msf_unload(&pdb->to_source.bytes);
     hs_msf_unload(&pdb->from_source.bytes);
-    free(pdb->entries);
+    hs_slices_deinit(&pdb->contribution_slices);
     free(pdb->contributions);
     free(pdb->modules);
-    free(pdb->live);
-    pdb->entries = NULL;
     pdb->contributions = NULL;
     pdb->modules = NULL;
-    pdb->live = NULL;
-    pdb->entry_count = pdb->contribution_count = pdb->module_count = pdb->live_count = pdb->live_globals = 0;
+    pdb->contribution_count = pdb->module_count = 0;
 }
 
+static void drop_entries(struct hs_pdb *pdb)
+{
+    hs_msf_unload(&pdb->records);
+    hs_slices_deinit(&pdb->entry_slices);
+    free(pdb->entries);
+    free(pdb->live);
+    pdb->entries = NULL;
+    pdb->live = NULL;
+    pdb->entry_count = pdb->live_count = pdb->live_globals = 0;
+}
+
+void hs_pdb_drop_symbols(struct hs_pdb *pdb)
+{
+    drop_index(pdb);
+    drop_entries(pdb);
+}
+
+/* What leads from an address to the functions of its object file. */
 static bool build_index(struct hs_pdb *pdb)
 {
-    enum hs_status status = hs_msf_load(&pdb->msf, pdb->records_stream, 0, UINT32_MAX, &pdb->records);
+    enum hs_status status = hs_pdb_read_modules(pdb);
 
-    if (status != HS_ERR_MEMORY)
-        status = hs_pdb_read_modules(pdb);
     if (status == HS_OK)
         status = hs_pdb_read_contributions(pdb);
     if (status == HS_OK)
         status = load_omap(pdb, pdb->to_source_stream, &pdb->to_source);
     if (status == HS_OK)
         status = load_omap(pdb, pdb->from_source_stream, &pdb->from_source);
-    if (status == HS_OK)
-        status = read_hash(pdb, pdb->globals_stream, 0);
-    pdb->live_globals = pdb->live_count;
-    if (status == HS_OK)
-        status = read_hash(pdb, pdb->publics_stream, PUBLICS_HEADER_SIZE);
-    if (status == HS_OK)
-        status = build_entries(pdb);
     if (status != HS_OK)
         drop_index(pdb);
     return status == HS_OK;
 }
 
-static bool need_index(struct hs_pdb *pdb)
+/* Publics and data: a large stream, which an address inside a function does without. */
+static bool build_entries(struct hs_pdb *pdb)
 {
-    bool built = atomic_load_explicit(&pdb->has_index, memory_order_acquire);
+    enum hs_status status = hs_msf_load(&pdb->msf, pdb->records_stream, 0, UINT32_MAX, &pdb->records);
+
+    if (status != HS_ERR_MEMORY)
+        status = read_hash(pdb, pdb->globals_stream, 0);
+    pdb->live_globals = pdb->live_count;
+    if (status == HS_OK)
+        status = read_hash(pdb, pdb->publics_stream, PUBLICS_HEADER_SIZE);
+    if (status == HS_OK)
+        status = sort_entries(pdb);
+    if (status != HS_OK)
+        drop_entries(pdb);
+    return status == HS_OK;
+}
+
+/* Builds a part when it is first asked for. False when out of memory; the next call tries again. */
+static bool need(struct hs_pdb *pdb, atomic_bool *has, bool (*build)(struct hs_pdb *pdb))
+{
+    bool built = atomic_load_explicit(has, memory_order_acquire);
 
     if (built)
         return true;
     pthread_mutex_lock(&pdb->lock);
-    built = atomic_load_explicit(&pdb->has_index, memory_order_relaxed) || build_index(pdb);
-    atomic_store_explicit(&pdb->has_index, built, memory_order_release);
+    built = atomic_load_explicit(has, memory_order_relaxed) || build(pdb);
+    atomic_store_explicit(has, built, memory_order_release);
     pthread_mutex_unlock(&pdb->lock);
     return built;
+}
+
+static bool need_index(struct hs_pdb *pdb)
+{
+    return need(pdb, &pdb->has_index, build_index);
+}
+
+static bool need_entries(struct hs_pdb *pdb)
+{
+    return need(pdb, &pdb->has_entries, build_entries);
 }
 
 /* ---- by address ---- */
@@ -342,57 +394,20 @@ static bool move_rva(const struct hs_pdb_omap *omap, uint32_t rva, uint32_t *mov
     return to != 0;
 }
 
-/* Index of the last element of a sorted array whose first member, an rva, is at most `rva`; SIZE_MAX: none. */
-static size_t last_at(const void *array, size_t count, size_t element_size, uint32_t rva)
-{
-    const char *elements = array;
-    size_t low = 0;
-
-    while (count > 1) { /* without a branch that depends on the data: look-ups are what the time goes to */
-        size_t half = count / 2;
-        uint32_t found;
-
-        memcpy(&found, elements + (low + half) * element_size, sizeof found);
-        low = found <= rva ? low + half : low;
-        count -= half;
-    }
-    if (count) {
-        uint32_t found;
-
-        memcpy(&found, elements + low * element_size, sizeof found);
-        if (found <= rva)
-            return low;
-    }
-    return SIZE_MAX;
-}
-
 static const struct hs_pdb_contribution *contribution_at(const struct hs_pdb *pdb, uint32_t rva)
 {
-    size_t idx = last_at(pdb->contributions, pdb->contribution_count, sizeof *pdb->contributions, rva);
+    size_t idx = hs_slices_at(&pdb->contribution_slices, pdb->contributions, sizeof *pdb->contributions, rva);
 
     return idx != SIZE_MAX && rva - pdb->contributions[idx].rva < pdb->contributions[idx].size
                ? &pdb->contributions[idx]
                : NULL;
 }
 
-static bool name_symbol(struct hs_pdb *pdb, const uint8_t *bytes, uint32_t name_off, const uint8_t *end,
-                        struct hs_pdb_symbol *symbol)
+static bool fill_procedure(const struct hs_pdb_procedure *procedure, struct hs_pdb_symbol *symbol_ret)
 {
-    symbol->name = hs_pdb_text(pdb, bytes + name_off, end);
-    return symbol->name && *symbol->name;
-}
-
-static bool fill_procedure(struct hs_pdb *pdb, const struct hs_pdb_procedures *procedures,
-                           const struct hs_pdb_procedure *procedure, struct hs_pdb_symbol *symbol_ret)
-{
-    struct hs_pdb_procedure same;
-    struct record record;
-    uint32_t name_off = 0;
-
-    *symbol_ret = (struct hs_pdb_symbol){.rva = procedure->rva, .size = procedure->size, .has_size = true};
-    return record_at(procedures->records.span, procedure->off, &record) &&
-           read_procedure(pdb, &record, &same, &name_off) &&
-           name_symbol(pdb, record.bytes, name_off, record.end, symbol_ret);
+    *symbol_ret = (struct hs_pdb_symbol){
+        .name = procedure->name, .rva = procedure->rva, .size = procedure->size, .has_size = true};
+    return procedure->name;
 }
 
 static bool fill_entry(struct hs_pdb *pdb, const struct hs_pdb_entry *entry, struct hs_pdb_symbol *symbol_ret)
@@ -404,7 +419,8 @@ static bool fill_entry(struct hs_pdb *pdb, const struct hs_pdb_entry *entry, str
         return false;
     symbol_ret->is_public = record.kind == KIND_PUBLIC;
     symbol_ret->is_data = record.kind != KIND_PUBLIC;
-    return name_symbol(pdb, record.bytes, DATA_NAME_OFF, record.end, symbol_ret);
+    symbol_ret->name = hs_pdb_text(pdb, record.bytes + DATA_NAME_OFF, record.end);
+    return symbol_ret->name && *symbol_ret->name;
 }
 
 /* The last function of object file `module` that begins at or below `rva`. */
@@ -412,9 +428,9 @@ static bool procedure_at(struct hs_pdb *pdb, size_t module, uint32_t rva, struct
 {
     const struct hs_pdb_procedures *procedures = module < pdb->module_count ? procedures_of(pdb, module) : NULL;
     size_t idx =
-        procedures ? last_at(procedures->sorted, procedures->count, sizeof *procedures->sorted, rva) : SIZE_MAX;
+        procedures ? hs_slices_at(&procedures->slices, procedures->sorted, sizeof *procedures->sorted, rva) : SIZE_MAX;
 
-    return idx != SIZE_MAX && fill_procedure(pdb, procedures, &procedures->sorted[idx], symbol_ret);
+    return idx != SIZE_MAX && fill_procedure(&procedures->sorted[idx], symbol_ret);
 }
 
 bool hs_pdb_at(struct hs_pdb *pdb, uint32_t image_rva, struct hs_pdb_symbol *symbol_ret, uint32_t *offset_ret,
@@ -436,7 +452,7 @@ bool hs_pdb_at(struct hs_pdb *pdb, uint32_t image_rva, struct hs_pdb_symbol *sym
         *near_ret = true;
         return true;
     }
-    idx = last_at(pdb->entries, pdb->entry_count, sizeof *pdb->entries, rva);
+    idx = need_entries(pdb) ? hs_slices_at(&pdb->entry_slices, pdb->entries, sizeof *pdb->entries, rva) : SIZE_MAX;
     if (idx == SIZE_MAX || !fill_entry(pdb, &pdb->entries[idx], symbol_ret)) {
         *symbol_ret = procedure;
         *offset_ret = rva - procedure.rva;
@@ -512,28 +528,15 @@ static bool build_names(struct hs_pdb *pdb)
     return true;
 }
 
-static bool need_names(struct hs_pdb *pdb)
-{
-    bool built = atomic_load_explicit(&pdb->has_names, memory_order_acquire);
-
-    if (built)
-        return true;
-    pthread_mutex_lock(&pdb->lock);
-    built = atomic_load_explicit(&pdb->has_names, memory_order_relaxed) || build_names(pdb);
-    atomic_store_explicit(&pdb->has_names, built, memory_order_release);
-    pthread_mutex_unlock(&pdb->lock);
-    return built;
-}
-
 /* The symbol of the record at `off`, if its plain name is this one. */
 static bool symbol_of_record(struct hs_pdb *pdb, uint64_t off, const char *name, size_t size,
                              struct hs_pdb_symbol *symbol_ret)
 {
-    struct record record, procedure_record;
+    struct record record;
     struct hs_pdb_procedure procedure;
     const struct hs_pdb_procedures *procedures;
     const char *found;
-    uint32_t rva, name_off;
+    uint32_t rva;
     size_t module;
 
     if (!record_at(pdb->records.span, off, &record) || plain_name(pdb, &record, &found) != size ||
@@ -549,10 +552,8 @@ static bool symbol_of_record(struct hs_pdb *pdb, uint64_t off, const char *name,
     module = (size_t)hs_load_u16(record.bytes + 12) - 1; /* counted from 1 */
     if (module >= pdb->module_count || !(procedures = procedures_of(pdb, module)))
         return false;
-    procedure.off = hs_load_u32(record.bytes + 8);
-    return record_at(procedures->records.span, procedure.off, &procedure_record) &&
-           read_procedure(pdb, &procedure_record, &procedure, &name_off) &&
-           fill_procedure(pdb, procedures, &procedure, symbol_ret);
+    return procedure_of_record(pdb, procedures->records.span, hs_load_u32(record.bytes + 8), &procedure) &&
+           fill_procedure(&procedure, symbol_ret);
 }
 
 static bool find_named(struct hs_pdb *pdb, const char *name, size_t size, struct hs_pdb_symbol *symbol_ret)
@@ -568,7 +569,7 @@ bool hs_pdb_named(struct hs_pdb *pdb, const char *name, struct hs_pdb_symbol *sy
     const char *plain;
     size_t size = strlen(name), plain_size;
 
-    if (!need_index(pdb) || !need_names(pdb))
+    if (!need_index(pdb) || !need_entries(pdb) || !need(pdb, &pdb->has_names, build_names))
         return false;
     if (find_named(pdb, name, size, symbol_ret))
         return true;
@@ -580,7 +581,7 @@ bool hs_pdb_named(struct hs_pdb *pdb, const char *name, struct hs_pdb_symbol *sy
 
 bool hs_pdb_next(struct hs_pdb *pdb, struct hs_pdb_cursor *cursor, struct hs_pdb_symbol *symbol_ret)
 {
-    if (!need_index(pdb))
+    if (!need_index(pdb) || !need_entries(pdb))
         return false;
     while (cursor->entry < pdb->entry_count)
         if (fill_entry(pdb, &pdb->entries[cursor->entry++], symbol_ret) &&
@@ -590,7 +591,7 @@ bool hs_pdb_next(struct hs_pdb *pdb, struct hs_pdb_cursor *cursor, struct hs_pdb
         const struct hs_pdb_procedures *procedures = procedures_of(pdb, cursor->module);
 
         while (procedures && cursor->procedure < procedures->count)
-            if (fill_procedure(pdb, procedures, &procedures->sorted[cursor->procedure++], symbol_ret) &&
+            if (fill_procedure(&procedures->sorted[cursor->procedure++], symbol_ret) &&
                 move_rva(&pdb->from_source, symbol_ret->rva, &symbol_ret->rva))
                 return true;
     }

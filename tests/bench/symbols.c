@@ -4,7 +4,7 @@
  *   symbols list PDB          id, then every public, datum and function
  *   symbols types PDB         every struct, union and enum with its members
  *   symbols first PDB RVA     name of one address; milliseconds from open to it; private bytes
- *   symbols floor PDB         milliseconds to read the streams that a first name needs, once; their bytes
+ *   symbols floor PDB         milliseconds to read the streams that publics need, once; their bytes
  *   symbols lookup PDB COUNT  look-ups a second and core, over COUNT addresses spread over all functions */
 #include "image/image.h"
 #include "image/pdb.h"

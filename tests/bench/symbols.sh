@@ -36,12 +36,16 @@ if [[ ! -f $work/big.pdb ]]; then
 fi
 cat "$work/big.pdb" > /dev/null # warm
 size=$(stat -c %s "$work/big.pdb")
-rva=$("$tool" list "$work/big.pdb" | awk '$1 == "function" && $3 > 40 { if (++n == 50000) print $2 }')
+# An address inside a function, and the one behind it, which only publics can name.
+read -r rva size_of_it < <("$tool" list "$work/big.pdb" | awk '$1 == "function" && $3 > 40 { if (++n == 50000) print $2, $3 }')
+behind=$(printf %x $((0x$rva + size_of_it)))
 
 firsts=$(for _ in 1 2 3 4 5 6 7 8 9; do "$tool" first "$work/big.pdb" "$rva"; done)
 first=$(field ms <<< "$firsts")
-private=$(field private <<< "$firsts")
-# The floor: reading what a first name needs, the symbol records, the lists of the DBI stream and the hash tables, once.
+publics=$(for _ in 1 2 3 4 5 6 7 8 9; do "$tool" first "$work/big.pdb" "$behind"; done)
+public=$(field ms <<< "$publics")
+private=$(field private <<< "$publics")
+# The floor: reading what a public needs, the symbol records, the lists of the DBI stream and the hash tables, once.
 floors=$(for _ in 1 2 3 4 5 6 7 8 9; do "$tool" floor "$work/big.pdb"; done)
 streams=$(field bytes <<< "$floors")
 rates=$(for _ in 1 2 3 4 5; do "$tool" lookup "$work/big.pdb" 4000000; done)
@@ -55,7 +59,8 @@ Written by \`./dev bench symbols\`: a PDB of $(mib "$size") with $(grouped "$(fi
 
 | what | measured | floor | needed | holds |
 | --- | --- | --- | --- | --- |
-| open to the first name | $first ms (processor: $(field processor_ms <<< "$firsts") ms) | $(field ms <<< "$floors") ms to read those streams once | at most 50 ms | $(verdict "$first <= 50") |
+| open to the first name, in a function | $first ms (processor: $(field processor_ms <<< "$firsts") ms; private memory: $(grouped "$(field private <<< "$firsts")") bytes) | | at most 50 ms at 100 MB | $(verdict "$first <= 50") |
+| open to the first name, between functions: needs all publics | $public ms (processor: $(field processor_ms <<< "$publics") ms) | $(field ms <<< "$floors") ms to read those streams once | at most 50 ms at 100 MB | $(verdict "$public * 100e6 / $size <= 50") |
 | private memory after it | $(mib "$private") | $(mib "$streams") of streams read | at most 3 times | $(verdict "$private <= 3 * $streams") |
 | look-ups, one core, all functions in turn | $(calc "$rate / 1e6" '%.1f') million/s | | at least 2 million/s | $(verdict "$rate >= 2000000") |
 END

@@ -2,17 +2,12 @@
 # The prompt at full scale: `!heap -flt s f8`, its first line after the first walk, and all of it to a file, beside the
 # floor: the same bytes written by cat.
 set -euo pipefail
-dump=${1:-}
-if [[ -z $dump ]]; then
-    for dump in "$SRC"/build/bench/sample-1-*.dmp; do break; done
-    if [[ ! -e $dump ]]; then
-        dump=$SRC/build/bench/sample-1-shell.dmp
-        "$HEAPSIFT" run sample "$dump" --scale 1 > /dev/null
-    fi
-fi
+. "$SRC/tests/bench/parts/shared.sh"
+sample 1 --scale 1
+dump=$sample
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-python3 - "$HEAPSIFT" "$dump" "$work" << 'PYTHON'
+python3 - "$HEAPSIFT" "$dump" "$work" << 'PYTHON' | section shell
 import os, subprocess, sys, time, statistics
 program, dump, work = sys.argv[1:]
 walk = "local _ = dump:block(0x372e598)"
@@ -52,8 +47,11 @@ begin = time.monotonic()
 subprocess.run(["cp", target, target + ".copy"], check=True)
 floor = time.monotonic() - begin
 firsts = statistics.median(first_line() for _ in range(5))
-print(f"!heap -flt s f8: {lines:,} lines, {os.path.getsize(target):,} bytes")
-print(f"  first line after the walk          {firsts * 1000:8.1f} ms  (limit 50)")
-print(f"  all of it to a file, processor     {whole - alone:8.2f} s   (limit 1.0; floor, the file copied: {floor:.2f} s)")
-print(f"  opening and walking before that    {alone:8.2f} s")
+print("## The prompt\n")
+print(f"`!heap -flt s f8` on the full-scale sample: {lines:,} lines, {os.path.getsize(target):,} bytes. Medians of 5.\n")
+print("| what | figure | limit |\n| --- | ---: | ---: |")
+print(f"| first line after the first walk | {firsts * 1000:.0f} ms | 50 ms |")
+print(f"| all of it to a file, processor | {whole - alone:.2f} s | 1.0 s |")
+print(f"| the same file copied | {floor:.2f} s | |")
+print(f"| opening and walking before that, processor | {alone:.2f} s | |")
 PYTHON

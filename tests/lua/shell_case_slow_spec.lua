@@ -115,7 +115,8 @@ local COMMANDS <const> = {
 local function normal_lines(text)
     local lines = {}
     for line in text:gmatch "[^\n]+" do
-        line = line:gsub("\u{a0}", " "):gsub("^%s+", ""):gsub("%s+$", ""):gsub("%s+", " "):gsub("([%w?])%+0x0+(%x)", "%1+0x%2")
+        line = line:gsub("\u{a0}", " ") -- the listing has some
+        line = line:gsub("^%s+", ""):gsub("%s+$", ""):gsub("%s+", " "):gsub("([%w?])%+0x0+(%x)", "%1+0x%2")
         if line ~= "" then lines[#lines + 1] = line end
     end
     return lines

@@ -31,6 +31,7 @@ local page = require "who.page"
 local sentences = require "who.sentences"
 local verdict = require "who.verdict"
 
+local NOTHING <const> = { "nothing that was found" }
 local OUTER_FRAMES <const> = 10 -- shown of those that called the caller
 
 local case = require "who.inquiry".of(dump, { top = args.top, heap = args.heap and pick.heap(dump, args.heap) })
@@ -97,10 +98,11 @@ end
 
 local function print_evidence()
     section("What speaks for it", "evidence")
-    page.items(sentences.attribution_evidence(case))
-    page.items(judged.evidence)
+    local evidence = sentences.attribution_evidence(case)
+    table.move(judged.evidence, 1, #judged.evidence, #evidence + 1, evidence)
+    page.items(#evidence > 0 and evidence or NOTHING)
     section("What speaks against it", "against")
-    page.items(#judged.against > 0 and judged.against or { "nothing that was found" })
+    page.items(#judged.against > 0 and judged.against or NOTHING)
     page.item("it would be wrong if there were " .. judged.refute)
     if judged.remedy and judged.leak >= verdict.PERHAPS then
         section("Remedy", "remedy")

@@ -21,16 +21,7 @@ local DEPTH_MAX <const> = 60 -- of parentheses and unary operators: the grammar 
 
 -- ---- words ----
 
--- The furthest place that some pattern was tried at, and what was expected there: that is what an error tells.
-local furthest
-
-local function expect(pattern, what)
-    return pattern + lpeg.Cmt(P(true), function(_, at)
-        if at > furthest.at then furthest = { at = at, what = {} } end
-        if at == furthest.at then furthest.what[what] = true end
-        return false
-    end) * P(false)
-end
+local expect <const>, reset <const>, told <const> = require "furthest".tracker()
 
 local space <const> = S " \t" ^ 0
 local any_case = function(word)
@@ -264,9 +255,7 @@ local function place(text, at, offset)
 end
 
 local function expected()
-    local list = {}
-    for what in pairs(furthest.what) do list[#list + 1] = what end
-    table.sort(list)
+    local _, list = told()
     local last = table.remove(list)
     return (#list > 0 and table.concat(list, ", ") .. " or " .. last or last) .. " was expected"
 end
@@ -305,9 +294,9 @@ local function guarded(text, offset, work)
 end
 
 local function parse(grammar, text)
-    furthest = { at = 0, what = {} }
+    reset()
     local tree = grammar:match(text)
-    if not tree then fail(furthest.at, "syntax", expected()) end
+    if not tree then fail((told()), "syntax", expected()) end
     return tree
 end
 

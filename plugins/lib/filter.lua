@@ -42,16 +42,7 @@ filter.names = {
 
 -- ---- words ----
 
--- The furthest place that some pattern was tried at, and what it was looking for: that is what an error tells.
-local furthest
-
-local function expect(pattern, what)
-    return pattern + lpeg.Cmt(P(true), function(_, at)
-        if at > furthest.at then furthest = { at = at, what = {} } end
-        if at == furthest.at then furthest.what[what] = true end
-        return false
-    end) * P(false)
-end
+local expect <const>, reset <const>, told <const> = require "furthest".tracker()
 
 local space <const> = S " \t\r\n" ^ 0
 local word_char <const> = R("az", "AZ", "09") + P "_"
@@ -474,9 +465,7 @@ local function check_depth(text)
 end
 
 local function expected()
-    local list = {}
-    for what in pairs(furthest.what) do list[#list + 1] = what end
-    table.sort(list)
+    local _, list = told()
     local last = table.remove(list)
     return #list > 0 and table.concat(list, ", ") .. " or " .. last or last
 end
@@ -485,9 +474,9 @@ local function compile(text, expression)
     if type(text) ~= "string" then fail(1, "a filter text was expected, got " .. math.type(text) or type(text)) end
     if #text > TEXT_MAX then fail(1, ("longer than %d bytes"):format(TEXT_MAX)) end
     check_depth(text)
-    furthest = { at = 0, what = {} }
+    reset()
     local tree = (expression and value_grammar or grammar):match(text)
-    if not tree then fail(furthest.at, expected() .. " was expected") end
+    if not tree then fail((told()), expected() .. " was expected") end
     local program = setmetatable({ ops = {}, texts = {} }, Program)
     emit_kind(program, tree, expression and "value" or "truth")
     return program

@@ -7,8 +7,6 @@
 #include "image/msf.h"
 #include <pthread.h>
 
-#define HS_PDB_TYPES_STREAM 2u
-
 struct hs_pdb_section {
     uint32_t rva, size;
 };
@@ -94,7 +92,7 @@ struct hs_pdb {
     uint32_t *live; /* offsets of the records that the hash tables of globals, then of publics, name; ascending */
     size_t live_globals, live_count;
     struct hs_map names;            /* hash of a plain name -> offset of its record + 1 */
-    struct hs_types *_Atomic types; /* types.c; NULL until asked for */
+    struct hs_types *_Atomic types; /* type_records.c; NULL until asked for */
     uint64_t escaped_size;          /* bytes of these copies: no more than the file has */
     struct hs_map escaped; /* name in the file -> escaped copy, for the few that are not plain ASCII; under `lock` */
 };
@@ -108,7 +106,7 @@ bool hs_pdb_rva(const struct hs_pdb *pdb, uint16_t section, uint32_t off, uint32
 /* pdb_symbols.c */
 void hs_pdb_drop_symbols(struct hs_pdb *pdb);
 
-/* types.c */
+/* type_records.c */
 void hs_types_destroy(struct hs_types *types);
 
 /* A name in the file, made fit to be shown: as it is if it is plain ASCII and ends before `end`, otherwise an escaped

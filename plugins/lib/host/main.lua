@@ -74,8 +74,18 @@ local function plugin_of(common, word, to_run)
     return plugin
 end
 
--- The help of a script or plugin, or else of a function, method or object of the Lua surface.
+local COMMAND_HELP <const> = {
+    batch = function() return batch.USAGE end,
+    merge = function() return batch.MERGE_USAGE end,
+    shell = function() return require "host.shell".usage end,
+}
+
+-- The help of a command, a script or plugin, or else of a function, method or object of the Lua surface.
 local function help_of(common, word)
+    if COMMAND_HELP[word] then
+        core.write(COMMAND_HELP[word]())
+        return 0
+    end
     local plugin = plugin_of(common, word)
     if plugin then
         core.write(run.plugin_help(plugin))
@@ -149,6 +159,17 @@ local function run_unpacker(path, folder, size)
     return 0
 end
 
+-- For a line that begins with a file or folder where a command belongs: what its writer may have wanted, or nil.
+local function what_was_meant(word)
+    local file = io.open(word, "rb")
+    if not file then return nil end
+    local _, wrong = file:read(1)
+    file:close()
+    if wrong then return "over the dumps of a folder goes `heapsift batch who FOLDER --out results.db`" end
+    if word:find "%.lua$" then return "a script runs with `heapsift run FILE.lua DUMP`" end
+    return "the verdict on a dump is `heapsift who FILE`"
+end
+
 local function dispatch(common, rest)
     local word = rest[1]
     if not word then
@@ -197,23 +218,13 @@ local function dispatch(common, rest)
     if word == "list" then return list(common) end
     if word == "help" then
         if rest[2] == ":surface" then return surface() end
-        if rest[2] == "batch" then
-            core.write(batch.USAGE)
-            return 0
-        end
-        if rest[2] == "shell" then
-            core.write(require "host.shell".usage)
-            return 0
-        end
-        if rest[2] == "merge" then
-            core.write(batch.MERGE_USAGE)
-            return 0
-        end
         if rest[2] then return help_of(common, rest[2]) end
         core.write(USAGE)
         return 0
     end
     if scripts.bundled(data_dir, word) then return run_word(common, rest) end
+    local meant = what_was_meant(word)
+    if meant then ends.fail("usage", ("a command is missing; %s"):format(meant), word) end
     local known = scripts.names(data_dir)
     table.move(COMMANDS, 1, #COMMANDS, #known + 1, known)
     ends.fail("usage", ("neither a command nor a script%s; see heapsift help"):format(words.hint(word, known)), word)

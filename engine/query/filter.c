@@ -50,6 +50,7 @@ struct hs_filter {
     size_t count;
     struct hs_filter_text *texts;
     size_t text_count;
+    bool tests_only;            /* no block meets anything but tests, which leave a value only at the end */
     const struct hs_scan *scan; /* the dump's, if the program asks for it */
     uint16_t label_count;       /* labels known when the filter was made */
     struct hs_arena arena;
@@ -377,6 +378,31 @@ static void find_ways(struct instruction *code, size_t count)
     }
 }
 
+#define TESTS_MAX 63u /* instructions of a program that is run over many blocks at once */
+
+/* Whether every way through the program leads over tests, and ends with the value of the last. */
+static bool is_tests_only(const struct instruction *code, size_t count)
+{
+    uint64_t reached = 1;
+
+    if (count > TESTS_MAX)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        if (!(reached >> i & 1))
+            continue;
+        if (code[i].code < RUN_TESTS)
+            return false;
+        for (unsigned truth = 0; truth < 2; truth++) {
+            const struct way *way = &code[i].ways[truth];
+
+            if ((way->leave == LEAVE_NOTHING) == (way->next == count))
+                return false;
+            reached |= UINT64_C(1) << way->next;
+        }
+    }
+    return true;
+}
+
 /* The instructions, with everything looked up that does not depend on the block. */
 static enum hs_status copy_code(struct hs_filter *filter, struct hs_dump *dump, const struct hs_blocks *blocks,
                                 const struct hs_filter_op *ops, size_t op_count, struct hs_job *job,
@@ -412,6 +438,7 @@ static enum hs_status copy_code(struct hs_filter *filter, struct hs_dump *dump, 
         fuse(filter->code, op_count);
         thread_jumps(filter->code, op_count);
         find_ways(filter->code, op_count);
+        filter->tests_only = is_tests_only(filter->code, op_count);
     }
     return status;
 }
@@ -810,13 +837,80 @@ struct where_sum {
     uint64_t count, bytes;
 };
 
+/* Those of some blocks, a bit each, that meet a test. */
+static uint64_t met_of(const struct hs_filter *filter, const struct instruction *test, const struct hs_spot *spots,
+                       uint64_t asked)
+{
+    uint64_t met = 0;
+
+    for (uint64_t left = asked; left; left &= left - 1) {
+        unsigned i = (unsigned)__builtin_ctzll(left);
+
+        met |= (uint64_t)is_met(filter, test, &spots[i]) << i;
+    }
+    return met;
+}
+
+/* The same of all blocks for a test of their sizes: without a branch. */
+static uint64_t sizes_met(const struct hs_spot *spots, size_t taken, uint64_t size)
+{
+    uint64_t met = 0;
+
+    for (size_t i = 0; i < taken; i++)
+        met |= (uint64_t)(spots[i].brief.size == size) << i;
+    return met;
+}
+
+_Static_assert(HS_BATCH <= 64, "a word has a bit for each block of a batch");
+
+/* A program of tests over a batch, test by test: what one block does says nothing about the next, so a processor that
+ * guesses the way of each block would often guess wrong. */
+static uint64_t run_tests(const struct hs_filter *filter, const struct hs_spot *spots, size_t taken)
+{
+    uint64_t waiting[TESTS_MAX + 1] = {0}; /* before each instruction, a bit a block */
+    uint64_t all = UINT64_MAX >> (64 - taken), found = 0;
+
+    waiting[0] = all;
+    for (size_t i = 0; i < filter->count; i++) {
+        const struct instruction *test = &filter->code[i];
+        uint64_t sides[2];
+
+        if (!waiting[i])
+            continue;
+        sides[1] = waiting[i] &
+                   (test->code == RUN_SIZE_EQUAL && waiting[i] == all ? sizes_met(spots, taken, (uint64_t)test->value)
+                                                                      : met_of(filter, test, spots, waiting[i]));
+        sides[0] = waiting[i] & ~sides[1];
+        for (unsigned truth = 0; truth < 2; truth++) {
+            const struct way *way = &test->ways[truth];
+
+            if (way->leave == LEAVE_NOTHING)
+                waiting[way->next] |= sides[truth];
+            else if (way->leave == LEAVE_TRUE)
+                found |= sides[truth];
+        }
+    }
+    return found;
+}
+
+static uint64_t run_each(const struct hs_filter *filter, const struct hs_spot *spots, size_t taken)
+{
+    uint64_t found = 0;
+
+    for (size_t i = 0; i < taken; i++)
+        found |= (uint64_t)is_true(run(filter, &spots[i])) << i;
+    return found;
+}
+
 /* One filter over some blocks, into its set. */
 static void where_batch(const struct hs_filter *filter, const struct hs_spot *spots, size_t taken, struct hs_set *to,
                         struct where_sum *sum)
 {
-    for (const struct hs_spot *spot = spots; spot < spots + taken; spot++) {
-        if (!is_true(run(filter, spot)))
-            continue;
+    uint64_t found = filter->tests_only ? run_tests(filter, spots, taken) : run_each(filter, spots, taken);
+
+    for (; found; found &= found - 1) {
+        const struct hs_spot *spot = &spots[__builtin_ctzll(found)];
+
         to->words[spot->id / 64] |= UINT64_C(1) << (spot->id % 64);
         sum->count++;
         sum->bytes += spot->brief.size;

@@ -176,6 +176,41 @@ for i, pair in ipairs(SHIFTED) do
     end
     assert(sets[i]:count() == count and alone:count() == count and count > 0, pair[1])
 end
+-- random mixtures of tests with and, or, not: programs of tests alone are run over many blocks at once
+local some = busy[#busy // 2]
+local ATOMS = {
+    { "size == " .. some.size, function(b) return b.size == some.size end },
+    { "size == " .. busy[1].size, function(b) return b.size == busy[1].size end },
+    { "state == busy", function(b) return b.state == "busy" end },
+    { "stored == " .. (some.stored_index or 0), function(b) return b.stored_index == (some.stored_index or 0) end },
+    { "flags == " .. some.flags, function(b) return b.flags == some.flags end },
+    { "u8(0) == 1", function(b) return read(b, "u8", 0) == 1 end },
+    { "u16(2) == 0", function(b) return read(b, "u16", 2) == 0 end },
+    SHIFTED[1],
+}
+local truths = {}
+for i, atom in ipairs(ATOMS) do
+    truths[i] = {}
+    for k, block in ipairs(all) do truths[i][k] = atom[2](block) end
+end
+local function mixture(depth)
+    local kind = depth == 0 and 0 or math.random(0, 4)
+    if kind == 0 then
+        local i = math.random(#ATOMS)
+        return ATOMS[i][1], function(k) return truths[i][k] end
+    end
+    local text, holds = mixture(depth - 1)
+    if kind == 1 then return "not (" .. text .. ")", function(k) return not holds(k) end end
+    local other, also = mixture(depth - 1)
+    if kind == 2 then return ("(%s) and (%s)"):format(text, other), function(k) return holds(k) and also(k) end end
+    return ("(%s) or (%s)"):format(text, other), function(k) return holds(k) or also(k) end
+end
+math.randomseed(1)
+for _ = 1, 40 do
+    local text, holds = mixture(5)
+    local found = dump:blocks(text)
+    for k, block in ipairs(all) do assert(found:has(block) == holds(k), text) end
+end
 -- algebra, against membership of each block
 local a, b = dump:blocks "size >= 0x20", dump:blocks "size <= 0x100 and state == busy"
 local union, both, rest = a | b, a & b, a - b

@@ -5,29 +5,27 @@ local pick = require "pick"
 local entry = require "entry"
 local firstword = require "firstword"
 
-local ROWS <const> = 500 -- written at once
+local FIRST <const>, ROWS <const> = 40, 500 -- lines written at once: few at first, so that there is something to read
 
--- `_HEAP @ x`, a row a block, and what its first word points to: what -flt prints, in pieces.
-local function print_blocks(dump, set)
+-- `_HEAP @ x`, a row a block, and what its first word points to: what -flt prints, in pieces. `where`: a filter text.
+local function print_blocks(dump, set, where)
     local judge, hints = firstword.judge_of(dump), {}
     local width = dump.pointer_size == 8 and "%016x" or "%08x"
     local shape = "        " .. width .. " %04x %04x  [%02x]   " .. width .. "    %05x - (%s)\n"
-    local lines, count, last = {}, 0, nil
-    local format, pointer = string.format, dump.pointer_size == 8 and "u64" or "u32"
-    for block in set:each() do
-        local state = block.state
-        local heap = block.heap
+    local unit = 2 * dump.pointer_size
+    local lines, count, most, last = {}, 0, FIRST, nil
+    local format, concat = string.format, table.concat
+    for _, heap, address, total, previous, flags, user, size, state, large, word in set:values("heap", "address",
+        "total", "previous", "flags", "user", "size", "state", "large", "first_word", { where = where }) do
         if heap ~= last then
             last = heap
             count = count + 1
             lines[count] = "    " .. entry.heap(heap) .. "\n"
         end
-        if block.large then state = state .. " VirtualAlloc" end
+        if large ~= 0 then state = state .. " VirtualAlloc" end
         count = count + 1
-        lines[count] = format(shape, block.address, block.units, block.previous_units, block.flags, block.user,
-            block.size, state)
-        local word = state == "busy" and block[pointer](block, 0)
-        if word then
+        lines[count] = format(shape, address, total // unit, previous // unit, flags, user, size, state)
+        if word and state:find "^busy" then
             local hint = hints[word]
             if hint == nil then
                 local verdict = judge(word)
@@ -39,12 +37,12 @@ local function print_blocks(dump, set)
                 lines[count] = hint
             end
         end
-        if count > ROWS then
-            heapsift.write(table.concat(lines, "", 1, count))
-            count = 0
+        if count > most then
+            heapsift.write(concat(lines, "", 1, count))
+            count, most = 0, ROWS
         end
     end
-    heapsift.write(table.concat(lines, "", 1, count))
+    heapsift.write(concat(lines, "", 1, count))
 end
 
 local function blocks_data(dump, set)
@@ -70,9 +68,10 @@ local function filter(dump, call)
     local low = word_value(call, words[2])
     local high = words[3] and word_value(call, words[3]) or low
     if low < 0 or high < low then call:fail("usage", "at position %d: sizes, lowest first, expected", words[2].at) end
-    local set = pick.blocks(dump, { heap = call.heap, state = "busy", low = low, high = high })
-    if call.json then return blocks_data(dump, set) end
-    print_blocks(dump, set)
+    local set = pick.blocks(dump, { heap = call.heap, state = "busy" })
+    local sizes = ("size in 0x%x..0x%x"):format(low, high)
+    if call.json then return blocks_data(dump, set:where(sizes)) end
+    print_blocks(dump, set, sizes)
 end
 
 local ORDERS <const> = { A = true, B = true, S = true }
@@ -90,7 +89,7 @@ local function statistics(_, call)
 end
 
 local function segments(dump, heap)
-    print("    " .. entry.heap(heap))
+    print("    " .. entry.heap(heap.address))
     for i, segment in ipairs(heap.segments) do
         text.say("    Segment%02d at %s: %s to %s, committed %x, %d uncommitted ranges", i - 1,
             text.address(dump, segment.address), text.address(dump, segment.base),

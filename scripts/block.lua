@@ -172,7 +172,7 @@ local function print_candidates()
 end
 
 print("    address " .. text.address(dump, va) .. " found in")
-print("    " .. entry.heap(block.heap))
+print("    " .. entry.heap(block.heap.address))
 print(entry.title(dump, "      "))
 print(INDENT .. entry.row(dump, block))
 if verdict and args.windbg_names then

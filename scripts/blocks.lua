@@ -88,7 +88,7 @@ local function print_blocks()
         local heap = block.heap
         if heap.address ~= address then
             address = heap.address
-            print("    " .. entry.heap(heap))
+            print("    " .. entry.heap(heap.address))
             print(entry.title(dump, "      "))
         end
         print("        " .. entry.row(dump, block))

@@ -480,6 +480,7 @@ int luaopen_heapsift(struct lua_State *lua)
         bind_class_create(lua, classes[i]);
     bind_sequence_create(lua);
     bind_filter_create_class(lua);
+    bind_values_create_class(lua);
     luaL_newlib(lua, module_functions);
     bind_set_text(lua, "version", hs_version());
     return 1;

@@ -339,10 +339,10 @@ static int set_tostring(lua_State *lua)
 }
 
 static const luaL_Reg set_methods[] = {
-    {"count", set_count},   {"bytes", set_bytes}, {"each", set_each},
-    {"sample", set_sample}, {"has", set_has},     {"group", bind_set_group},
-    {"where", set_where},   {"label", set_label}, {"referenced", bind_set_referenced},
-    {NULL, NULL},
+    {"count", set_count},        {"bytes", set_bytes}, {"each", set_each},
+    {"sample", set_sample},      {"has", set_has},     {"group", bind_set_group},
+    {"where", set_where},        {"label", set_label}, {"referenced", bind_set_referenced},
+    {"values", bind_set_values}, {NULL, NULL},
 };
 
 static const luaL_Reg set_metamethods[] = {

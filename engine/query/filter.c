@@ -628,7 +628,8 @@ static struct value field_of(const struct hs_filter *filter, const struct hs_spo
     case HS_BLOCK_FIELD_FIRST_WORD: return read_user(filter, spot, 0, heaps->process->space->pointer_size);
     case HS_BLOCK_FIELD_USER:
         return present(extent->va + (extent->kind == HS_EXTENT_HOLE ? 0 : hs_spot_user_off(heaps, spot)));
-    case HS_BLOCK_FIELD_ADDRESS:
+    case HS_BLOCK_FIELD_ADDRESS: /* the header's last unit lies before the user bytes, also in a large block */
+        return present(extent->va + (extent->kind == HS_EXTENT_HOLE ? 0 : hs_spot_user_off(heaps, spot) - heaps->unit));
     case HS_BLOCK_FIELD_TAG:
     case HS_BLOCK_FIELD_UNUSED:
     case HS_BLOCK_FIELD_PREVIOUS:
@@ -637,7 +638,6 @@ static struct value field_of(const struct hs_filter *filter, const struct hs_spo
     }
     hs_block_fill(filter->blocks, extent, spot->id, spot->off, &block);
     switch ((int)field) {
-    case HS_BLOCK_FIELD_ADDRESS: return present(block.va);
     case HS_BLOCK_FIELD_TAG: return present(block.tag);
     case HS_BLOCK_FIELD_UNUSED: return present(block.unused_bytes);
     case HS_BLOCK_FIELD_PREVIOUS: return present((uint64_t)block.previous_units * heaps->unit);

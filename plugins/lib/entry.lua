@@ -24,8 +24,8 @@ function entry.row(dump, block)
 end
 
 -- "_HEAP @ 36f0000"
-function entry.heap(heap)
-    return string.format("_HEAP @ %x", heap.address)
+function entry.heap(address)
+    return string.format("_HEAP @ %x", address)
 end
 
 function entry.json(dump, block)

@@ -659,6 +659,15 @@ function set:bytes() end
 ---@return set
 function set:each() end
 
+---Goes through the blocks, in the order of heaps and addresses, without an object for each: for number, value, ... in
+---set:values("address", "size", "u32(0)") do. Each value is that of an expression of the filter language: an integer, nil
+---where a block has none; or "state": its name. At most 16. `where` passes over the blocks that a filter text is
+---not true for as it goes, so the first comes at once, however large the set is. number counts what it gives, from 1.
+---@param expression string
+---@param ... string|{ where?: string } more expressions; at last what to pass over
+---@return function next, userdata
+function set:values(expression, ...) end
+
 ---The blocks of the set that a filter text is true for: "size == 0xf8 and state == busy". Raises for a bad text, naming
 ---the position and what was expected there. With several texts (at most 16) one set each, from one pass over the blocks.
 ---@param text string

@@ -57,8 +57,12 @@ describe("objects", function()
                 function() return set:referenced() end, function() return groups[1] end,
                 function() return groups:top(1) end, function() for _ in groups:values() do return end end,
                 function() for _ in groups do return end end, function() return set:sample(1) end,
+                function() for _ in set:values "size" do return end end,
             }
             for _, use in ipairs(uses) do use() end
+            local next_, cursor = set:values("address", { where = "size > 8" })
+            next_(cursor)
+            uses[#uses + 1] = function() return next_(cursor) end
             mine:close()
             for i, use in ipairs(uses) do
                 local fine, message = pcall(use)

@@ -285,6 +285,44 @@ describe("sets and groups", function()
             assert(n == 6)]]
     end)
 
+    it("give values of each block, and pass over blocks as they go", function()
+        holds [[
+            local set, rows, holes = dump:blocks(), 0, 0
+            local next_ = set:each()
+            local block
+            for i, address, user, size, total, flags, state, heap, previous, large, word, id in set:values("address",
+                "user", "size", "total", "flags", "state", "heap", "previous", "large", "first_word", "index") do
+                block = next_(set, block)
+                rows = rows + 1
+                assert(i == rows and id == i - 1 and address == block.address and user == block.user)
+                assert(size == block.size and total == block.total and flags == block.flags and state == block.state)
+                assert(heap == block.heap.address and previous == block.previous_size)
+                assert((large == 1) == block.large and word == block:ptr(0))
+                holes = holes + (state == "uncommitted" and 1 or 0)
+            end
+            assert(rows == set:count() and rows > 1000 and holes > 0 and next_(set, block) == nil)
+
+            local busy = dump:blocks { state = "busy" }
+            local text, sum, n = "u32(0) == 0x10000001 or size > 1000", 0, 0
+            for i, size, double in busy:values("size", "size * 2", { where = text }) do
+                n, sum = i, sum + size
+                assert(double == 2 * size)
+            end
+            assert(n == busy:where(text):count() and sum == busy:where(text):bytes() and n > 0)
+            for _ in busy:values("size", { where = "size == 12345678" }) do error "none" end
+            for _ in busy:values("size", {}) do n = n - 1 end
+            assert(n == busy:where(text):count() - busy:count())
+
+            local many = {}
+            for i = 1, 17 do many[i] = "size" end
+            assert(pcall(function() busy:values(table.unpack(many, 1, 16)) end))
+            for _, bad in ipairs { many, {}, { {} }, { "zork" }, { 7 }, { "size", { where = "zork" } },
+                                   { "size", { were = "size > 1" } }, { "size", { where = 7 } }, { "size", {}, "size" } } do
+                assert(not pcall(busy.values, busy, table.unpack(bad)))
+            end
+            assert(not pcall(busy:values "size", busy))]]
+    end)
+
     it("give the same sample each time", function()
         holds [[
             local set = dump:blocks()

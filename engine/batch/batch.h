@@ -17,14 +17,19 @@ struct hs_walk_item {
 
 /* Starts a walk over one path: a file, a folder (with all below it), a pattern of glob(7), or @FILE, which holds such
  * paths, one a line (@-: standard input). A path of that name counts before a pattern. HS_ERR_IO: a list cannot be read;
- * what is not there is an item all the same, of size 0. */
-HS_MUST_CHECK enum hs_status hs_walk_open(const char *path, struct hs_walk **walk_ret, struct hs_error *err);
+ * what is not there is an item all the same, of size 0. With `null_ended` each path of a list ends with a NUL byte and is
+ * no pattern, as find -print0 writes them. */
+HS_MUST_CHECK enum hs_status hs_walk_open(const char *path, bool null_ended, struct hs_walk **walk_ret,
+                                          struct hs_error *err);
 /* The next file: in folders those with the name of a dump or an archive, in the order of their names. HS_NOT_FOUND: no
  * more. */
 HS_MUST_CHECK enum hs_status hs_walk_next(struct hs_walk *walk, struct hs_walk_item *item_ret, struct hs_error *err);
 /* Files in folders that have no such name, so far. */
 uint64_t hs_walk_skipped(const struct hs_walk *walk);
 void hs_walk_close(struct hs_walk *walk);
+/* Puts the absolute path into `text`, without . and //; .. stays, since a link may stand before it. Nothing need be there.
+ * HS_ERR_IO: the working folder is not known. */
+HS_MUST_CHECK enum hs_status hs_path_absolute(const char *path, struct hs_text *text, struct hs_error *err);
 
 /* Whether a file name is one of a dump (.dmp, .mdmp, .hdmp, .dump), and of an archive (.zip, .7z, .cab, .gz, .zst). */
 bool hs_named_dump(const char *name);
@@ -87,11 +92,13 @@ HS_MUST_CHECK enum hs_status hs_pool_create(struct hs_pool **pool_ret, struct hs
 /* Kills what still runs. NULL is allowed. */
 void hs_pool_destroy(struct hs_pool *pool);
 
-/* Starts this very program with the words `arguments` (NULL-ended, without the program's own name). `dump`: a descriptor
- * that the child gets as HS_CHILD_DUMP, -1: none; it stays the caller's. `unpacks`: the child has a link, and its time only
- * counts while it owes a member. A child dies with the thread that started it. */
-HS_MUST_CHECK enum hs_status hs_pool_start(struct hs_pool *pool, char *const *arguments, int dump, bool unpacks,
-                                           const struct hs_limits *limits, uint64_t *id_ret, struct hs_error *err);
+/* Starts `program`, an absolute path, or NULL: this very program, with the words `arguments` (NULL-ended, the first is the
+ * name it sees). What another program hands over is its stdout. `dump`: a descriptor that the child gets as HS_CHILD_DUMP,
+ * -1: none; it stays the caller's. `unpacks`: the child has a link, and its time only counts while it owes a member. A
+ * child dies with the thread that started it; a program that cannot be started ends with exit code 127. */
+HS_MUST_CHECK enum hs_status hs_pool_start(struct hs_pool *pool, const char *program, char *const *arguments, int dump,
+                                           bool unpacks, const struct hs_limits *limits, uint64_t *id_ret,
+                                           struct hs_error *err);
 /* Lets an unpacker go on to its next member. */
 void hs_pool_go_on(struct hs_pool *pool, uint64_t id);
 
@@ -101,6 +108,12 @@ enum hs_pool_event hs_pool_wait(struct hs_pool *pool, int milliseconds, struct h
                                 struct hs_member *member_ret);
 /* Seconds that the longest running child has been at it, and its id; 0: none runs. */
 double hs_pool_slowest(const struct hs_pool *pool, uint64_t *id_ret);
+
+/* ---- program.c ---- */
+
+/* Puts the absolute path of a program into `text`: the first file of that name in a folder of PATH that may be run. Folders
+ * that are not absolute do not count: a folder of dumps is no place to run programs from. HS_NOT_FOUND. */
+HS_MUST_CHECK enum hs_status hs_program_find(const char *name, struct hs_text *text, struct hs_error *err);
 
 /* ---- unpack.c: the child's side of an archive ---- */
 

@@ -1,4 +1,4 @@
-/* child.c - child processes of this program with limits: started, watched, read from, and ended. Linux only, as the rest
+/* child.c - child processes with limits, of this program or of another: started, watched, read from, and ended. Linux only, as the rest
  * of the program is: a child asks the kernel to be killed when its parent dies. */
 #include "batch/batch.h"
 
@@ -94,6 +94,7 @@ void hs_pool_destroy(struct hs_pool *pool)
 /* ---- starting ---- */
 
 struct start {
+    const char *program; /* NULL: this one */
     char *const *arguments;
     int result, errors, link, dump; /* the child's ends */
     uint64_t memory_size;
@@ -129,9 +130,9 @@ static _Noreturn void become(const struct start *start)
     setpgid(0, 0);  /* Ctrl-C is for the parent; and what it starts itself ends with it */
     int null = open("/dev/null", O_RDWR);
     dup2(null, STDIN_FILENO);
-    dup2(null, STDOUT_FILENO);
+    dup2(start->program ? start->result : null, STDOUT_FILENO);
     dup2(start->errors, STDERR_FILENO);
-    place(start->result, HS_CHILD_RESULT);
+    place(start->program ? -1 : start->result, HS_CHILD_RESULT);
     place(start->dump, HS_CHILD_DUMP);
     place(start->link, HS_CHILD_LINK);
     set_limit(RLIMIT_CORE, 0);
@@ -147,7 +148,7 @@ static _Noreturn void become(const struct start *start)
     signal(SIGXFSZ, SIG_DFL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    execve("/proc/self/exe", start->arguments, environ);
+    execve(start->program ? start->program : "/proc/self/exe", start->arguments, environ);
     _exit(127);
 }
 
@@ -187,7 +188,7 @@ static enum hs_status grow(struct hs_pool *pool, struct hs_error *err)
     return HS_OK;
 }
 
-enum hs_status hs_pool_start(struct hs_pool *pool, char *const *arguments, int dump, bool unpacks,
+enum hs_status hs_pool_start(struct hs_pool *pool, const char *program, char *const *arguments, int dump, bool unpacks,
                              const struct hs_limits *limits, uint64_t *id_ret, struct hs_error *err)
 {
     enum hs_status status = grow(pool, err);
@@ -202,7 +203,7 @@ enum hs_status hs_pool_start(struct hs_pool *pool, char *const *arguments, int d
         lifted = fcntl(dump, F_DUPFD_CLOEXEC, 16);
         made = made && lifted >= 0;
     }
-    struct start start = {arguments, result[1], errors[1], link[1], lifted, limits->memory_size, getpid()};
+    struct start start = {program, arguments, result[1], errors[1], link[1], lifted, limits->memory_size, getpid()};
     pid_t pid = made ? fork() : -1;
     if (pid == 0)
         become(&start);

@@ -12,8 +12,9 @@
 #include <unistd.h>
 
 struct hs_walk {
-    FILE *list; /* of @FILE */
-    char *line; /* its buffer */
+    FILE *list;      /* of @FILE */
+    bool null_ended; /* its paths end with NUL, and are taken as they are */
+    char *line;      /* its buffer */
     size_t line_size;
     const char *first; /* a path that is to be taken next, else NULL */
     char *first_copy;
@@ -46,12 +47,13 @@ bool hs_named_archive(const char *name)
     return ends_with(name, endings);
 }
 
-enum hs_status hs_walk_open(const char *path, struct hs_walk **walk_ret, struct hs_error *err)
+enum hs_status hs_walk_open(const char *path, bool null_ended, struct hs_walk **walk_ret, struct hs_error *err)
 {
     struct hs_walk *walk = calloc(1, sizeof *walk);
     if (!walk)
         return hs_fail_memory(err, "the walk over the inputs");
     hs_text_init(&walk->path);
+    walk->null_ended = null_ended;
     if (path[0] == '@') {
         walk->list = strcmp(path, "@-") == 0 ? stdin : fopen(path + 1, "rbe");
         if (!walk->list) {
@@ -92,8 +94,7 @@ uint64_t hs_walk_skipped(const struct hs_walk *walk)
     return walk->skipped;
 }
 
-/* Makes a path absolute and plain; .. stays, since a link may stand before it. */
-static enum hs_status set_path(struct hs_text *text, const char *path, struct hs_error *err)
+enum hs_status hs_path_absolute(const char *path, struct hs_text *text, struct hs_error *err)
 {
     char folder[PATH_MAX];
     text->size = 0;
@@ -117,7 +118,7 @@ static enum hs_status set_path(struct hs_text *text, const char *path, struct hs
 static enum hs_status give(struct hs_walk *walk, const char *path, const struct stat *info,
                            struct hs_walk_item *item_ret, struct hs_error *err)
 {
-    enum hs_status status = set_path(&walk->path, path, err);
+    enum hs_status status = hs_path_absolute(path, &walk->path, err);
     if (status != HS_OK)
         return status;
     *item_ret = (struct hs_walk_item){walk->path.bytes, 0, 0};
@@ -171,7 +172,7 @@ static enum hs_status take(struct hs_walk *walk, const char *path, struct hs_wal
     bool there = stat(path, &info) == 0;
     if (!there || !S_ISDIR(info.st_mode))
         return give(walk, path, there ? &info : NULL, item_ret, err);
-    enum hs_status status = set_path(&walk->path, path, err);
+    enum hs_status status = hs_path_absolute(path, &walk->path, err);
     if (status != HS_OK)
         return status;
     char *roots[] = {walk->path.bytes, NULL};
@@ -186,7 +187,7 @@ static enum hs_status take_word(struct hs_walk *walk, const char *word, struct h
                                 struct hs_error *err)
 {
     struct stat info;
-    if (lstat(word, &info) == 0 || !strpbrk(word, "*?["))
+    if ((walk->list && walk->null_ended) || lstat(word, &info) == 0 || !strpbrk(word, "*?["))
         return take(walk, word, item_ret, err);
     walk->has_found = true;
     walk->found_idx = 0;
@@ -199,10 +200,11 @@ static enum hs_status take_word(struct hs_walk *walk, const char *word, struct h
 static bool next_line(struct hs_walk *walk)
 {
     ssize_t size;
-    while (walk->list && (size = getline(&walk->line, &walk->line_size, walk->list)) >= 0) {
-        while (size > 0 && strchr("\r\n", walk->line[size - 1]))
+    while (walk->list &&
+           (size = getdelim(&walk->line, &walk->line_size, walk->null_ended ? 0 : '\n', walk->list)) >= 0) {
+        while (size > 0 && !walk->null_ended && strchr("\r\n", walk->line[size - 1]))
             walk->line[--size] = 0;
-        if (size > 0) {
+        if (walk->line[0]) {
             walk->first = walk->line;
             return true;
         }

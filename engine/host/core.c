@@ -394,5 +394,6 @@ void host_core_push(lua_State *lua)
     luaL_newlib(lua, functions);
     host_store_add(lua);
     host_pool_add(lua);
+    host_system_add(lua);
     luaL_setfuncs(lua, host_prompt_functions, 0);
 }

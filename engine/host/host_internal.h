@@ -39,8 +39,9 @@ extern const luaL_Reg host_prompt_functions[];
 /* core.c: pushes the table of functions for the host's Lua code. */
 void host_core_push(lua_State *lua);
 
-/* store.c, pool.c: more of that table, which is at the stack top. */
+/* store.c, pool.c, system.c: more of that table, which is at the stack top. */
 void host_store_add(lua_State *lua);
+void host_system_add(lua_State *lua);
 void host_pool_add(lua_State *lua);
 
 /* results.c: core.results(path) -> the results object of scripts, or nil, message, code */

@@ -31,15 +31,16 @@ static struct hs_walk **check_walk(lua_State *lua)
     return walk;
 }
 
-/* core.walk(path) -> walk */
+/* core.walk(path[, null_ended]) -> walk */
 static int walk_open(lua_State *lua)
 {
     struct hs_error err = {0};
     const char *path = luaL_checkstring(lua, 1);
+    bool null_ended = lua_toboolean(lua, 2);
     struct hs_walk **walk = lua_newuserdatauv(lua, sizeof *walk, 0);
     *walk = NULL;
     luaL_setmetatable(lua, WALK);
-    enum hs_status status = hs_walk_open(path, walk, &err);
+    enum hs_status status = hs_walk_open(path, null_ended, walk, &err);
     return status == HS_OK ? 1 : fail(lua, status, &err);
 }
 
@@ -141,17 +142,19 @@ static int pool_close(lua_State *lua)
     return 0;
 }
 
-/* pool:start(words, { timeout, memory, output }, dump descriptor or nil, unpacks) -> id */
+/* pool:start(words, { timeout, memory, output }, dump descriptor or nil, unpacks[, program]) -> id. `program`: path of
+ * another program than this one. */
 static int pool_start(lua_State *lua)
 {
     struct hs_error err = {0};
     struct hs_pool *pool = check_pool(lua);
+    const char *program = luaL_optstring(lua, 6, NULL);
     luaL_checktype(lua, 2, LUA_TTABLE);
     luaL_checktype(lua, 3, LUA_TTABLE);
     lua_Integer count = luaL_len(lua, 2);
     luaL_argcheck(lua, count < ARGUMENTS_MAX, 2, "too many words");
     char **words = lua_newuserdatauv(lua, sizeof *words * ((size_t)count + 2), 0);
-    words[0] = (char *)"heapsift";
+    words[0] = (char *)(program ? program : "heapsift");
     for (lua_Integer i = 1; i <= count; i++) {
         lua_rawgeti(lua, 2, i); /* the table keeps the text */
         words[i] = (char *)lua_tostring(lua, -1);
@@ -166,8 +169,8 @@ static int pool_start(lua_State *lua)
     lua_getfield(lua, 3, "output");
     limits.output_size = (uint64_t)lua_tointeger(lua, -1);
     uint64_t id;
-    enum hs_status status =
-        hs_pool_start(pool, words, (int)luaL_optinteger(lua, 4, -1), lua_toboolean(lua, 5), &limits, &id, &err);
+    enum hs_status status = hs_pool_start(pool, program, words, (int)luaL_optinteger(lua, 4, -1), lua_toboolean(lua, 5),
+                                          &limits, &id, &err);
     if (status != HS_OK)
         return fail(lua, status, &err);
     lua_pushinteger(lua, (lua_Integer)id);

@@ -33,10 +33,10 @@ static struct hs_store *check(lua_State *lua)
     return box->store;
 }
 
-/* core.store(path, "new" | "continue" | "temporary") */
+/* core.store(path, "new" | "continue" | "shared" | "temporary") */
 static int open(lua_State *lua)
 {
-    static const char *const names[] = {"read", "new", "continue", "temporary", NULL};
+    static const char *const names[] = {"read", "new", "continue", "shared", "temporary", NULL};
     const char *path = luaL_checkstring(lua, 1);
     enum hs_store_mode mode = (enum hs_store_mode)luaL_checkoption(lua, 2, NULL, names);
     struct box *box = lua_newuserdatauv(lua, sizeof *box, 0);
@@ -111,7 +111,14 @@ static int pending(lua_State *lua)
     return 2;
 }
 
-/* store:next() -> id, path; false after the last */
+/* store:spread(part_count) */
+static int spread(lua_State *lua)
+{
+    struct hs_error err = {0};
+    return give(lua, hs_store_pending_spread(check(lua), (unsigned)luaL_checkinteger(lua, 2), &err), &err);
+}
+
+/* store:next() -> id, path, part; false after the last */
 static int next(lua_State *lua)
 {
     struct hs_error err = {0};
@@ -125,7 +132,8 @@ static int next(lua_State *lua)
         return fail(lua, status, &err);
     lua_pushinteger(lua, found.id);
     lua_pushstring(lua, found.path);
-    return 2;
+    lua_pushinteger(lua, found.part);
+    return 3;
 }
 
 /* store:input_failed(id, reason, message) */
@@ -251,6 +259,7 @@ void host_store_add(lua_State *lua)
                                        {"list_all", list_all},
                                        {"list_end", list_end},
                                        {"pending", pending},
+                                       {"spread", spread},
                                        {"next", next},
                                        {"input_failed", input_failed},
                                        {"input_content", input_content},

@@ -43,7 +43,8 @@ enum hs_status hs_store_run_begin(struct hs_store *store, const struct hs_store_
                       " modified_ns INTEGER NOT NULL);"
                       "CREATE UNIQUE INDEX temp.listing_path ON listing(path, coalesce(path_bytes, ''));"
                       "CREATE TEMP TABLE todo(id INTEGER PRIMARY KEY);"
-                      "CREATE TEMP TABLE pending(id INTEGER PRIMARY KEY);",
+                      "CREATE TEMP TABLE pending(part INTEGER NOT NULL DEFAULT 0, id INTEGER NOT NULL,"
+                      " PRIMARY KEY(part, id)) WITHOUT ROWID;",
                       err);
 }
 
@@ -130,38 +131,47 @@ static enum hs_status listing_hash(struct hs_store *store, char hex[static 33], 
     return HS_OK;
 }
 
-/* Deletes from the listing what belongs to other shards. */
-static enum hs_status keep_shard(struct hs_store *store, unsigned shard, unsigned shard_count, struct hs_error *err)
+/* Spreads the rows of `sql` (id, size; the order in which they are taken) over parts: each goes to the one with the fewest
+ * bytes so far, and stands in temp.spread then. */
+static enum hs_status spread(struct hs_store *store, const char *sql, unsigned part_count, struct hs_error *err)
 {
-    uint64_t *loads = calloc(shard_count, sizeof *loads);
+    uint64_t *loads = calloc(part_count, sizeof *loads);
     if (!loads)
-        return hs_fail_memory(err, "the shards");
+        return hs_fail_memory(err, "the parts");
     sqlite3_stmt *statement = NULL;
-    enum hs_status status = store_text(store, "CREATE TEMP TABLE others(id INTEGER PRIMARY KEY)", err);
-    if (status == HS_OK && sqlite3_prepare_v2(store->db,
-                                              "SELECT rowid, size FROM temp.listing"
-                                              " ORDER BY size DESC, path, coalesce(path_bytes, '')",
-                                              -1, &statement, NULL) != SQLITE_OK)
+    enum hs_status status =
+        store_text(store, "CREATE TEMP TABLE spread(id INTEGER PRIMARY KEY, part INTEGER NOT NULL)", err);
+    if (status == HS_OK && sqlite3_prepare_v2(store->db, sql, -1, &statement, NULL) != SQLITE_OK)
         status = store_failed(store, "cannot read the list of inputs", err);
     int code = SQLITE_DONE;
     while (status == HS_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
         unsigned least = 0;
-        for (unsigned i = 1; i < shard_count; i++)
+        for (unsigned i = 1; i < part_count; i++)
             if (loads[i] < loads[least])
                 least = i;
-        /* What a dump costs beside its bytes counts too, or all empty files would end in one shard. */
+        /* What a dump costs beside its bytes counts too, or all empty files would end in one part. */
         loads[least] += (uint64_t)sqlite3_column_int64(statement, 1) + 65536;
-        if (least + 1 != shard)
-            status = store_run(store, err, "INSERT INTO temp.others VALUES(?1)", "i",
-                               (int64_t)sqlite3_column_int64(statement, 0));
+        status = store_run(store, err, "INSERT INTO temp.spread VALUES(?1, ?2)", "ii",
+                           (int64_t)sqlite3_column_int64(statement, 0), (int64_t)least + 1);
     }
     if (status == HS_OK && code != SQLITE_DONE)
         status = store_failed(store, "cannot read the list of inputs", err);
     sqlite3_finalize(statement);
     free(loads);
+    return status;
+}
+
+/* Deletes from the listing what belongs to other shards. */
+static enum hs_status keep_shard(struct hs_store *store, unsigned shard, unsigned shard_count, struct hs_error *err)
+{
+    enum hs_status status =
+        spread(store, "SELECT rowid, size FROM temp.listing ORDER BY size DESC, path, coalesce(path_bytes, '')",
+               shard_count, err);
     if (status != HS_OK)
         return status;
-    return store_text(store, "DELETE FROM temp.listing WHERE rowid IN (SELECT id FROM temp.others)", err);
+    return store_run(store, err,
+                     "DELETE FROM temp.listing WHERE rowid IN (SELECT id FROM temp.spread WHERE part <> ?1)", "i",
+                     (int64_t)shard);
 }
 
 static enum hs_status take_listing(struct hs_store *store, unsigned shard, unsigned shard_count, struct hs_error *err)
@@ -236,7 +246,7 @@ enum hs_status hs_store_pending(struct hs_store *store, bool again, uint64_t *li
     int64_t listed = 0, pending = 0;
     enum hs_status status = store_run(
         store, err,
-        "INSERT INTO temp.pending SELECT i.id FROM temp.todo t CROSS JOIN inputs i ON i.id = t.id WHERE " WANTED(
+        "INSERT INTO temp.pending(id) SELECT i.id FROM temp.todo t CROSS JOIN inputs i ON i.id = t.id WHERE " WANTED(
             "i") " OR (i.state = 'unpacked' AND EXISTS(SELECT 1 FROM inputs m WHERE m.archive_id = i.id"
                  " AND " WANTED("m") "))",
         "iti", store->script_id, store->code, (int64_t)again);
@@ -249,26 +259,44 @@ enum hs_status hs_store_pending(struct hs_store *store, bool again, uint64_t *li
     return status;
 }
 
+enum hs_status hs_store_pending_spread(struct hs_store *store, unsigned part_count, struct hs_error *err)
+{
+    enum hs_status status = hs_store_begin(store, err);
+    if (status != HS_OK)
+        return status;
+    status = spread(store,
+                    "SELECT p.id, i.size FROM temp.pending p JOIN inputs i ON i.id = p.id"
+                    " ORDER BY i.size DESC, i.path, coalesce(i.path_bytes, '')",
+                    part_count, err);
+    if (status == HS_OK)
+        status = store_text(
+            store, "UPDATE temp.pending SET part = (SELECT s.part FROM temp.spread s WHERE s.id = pending.id)", err);
+    return store_finish(store, status, err);
+}
+
 enum hs_status hs_store_input_next(struct hs_store *store, struct hs_store_pending *pending_ret, struct hs_error *err)
 {
     sqlite3_stmt *statement;
     if (sqlite3_prepare_v2(
             store->db,
-            "SELECT i.id, coalesce(i.path_bytes, i.path) FROM temp.pending p JOIN inputs i ON i.id = p.id"
-            " WHERE p.id > ?1 ORDER BY p.id LIMIT 1",
+            "SELECT i.id, coalesce(i.path_bytes, i.path), p.part FROM temp.pending p JOIN inputs i ON i.id = p.id"
+            " WHERE (p.part, p.id) > (?2, ?1) ORDER BY p.part, p.id LIMIT 1",
             -1, &statement, NULL) != SQLITE_OK)
         return store_failed(store, "cannot read the list of inputs", err);
     sqlite3_bind_int64(statement, 1, store->last_pending);
+    sqlite3_bind_int64(statement, 2, store->last_part);
     int code = sqlite3_step(statement);
     enum hs_status status = code == SQLITE_DONE  ? HS_NOT_FOUND
                             : code != SQLITE_ROW ? store_failed(store, "cannot read the list of inputs", err)
                                                  : HS_OK;
     if (status == HS_OK) {
         store->last_pending = sqlite3_column_int64(statement, 0);
+        store->last_part = sqlite3_column_int64(statement, 2);
         store->path_text.size = 0;
         hs_text_add(&store->path_text, "%.*s", sqlite3_column_bytes(statement, 1),
                     (const char *)sqlite3_column_blob(statement, 1));
-        *pending_ret = (struct hs_store_pending){store->last_pending, store->path_text.bytes};
+        *pending_ret =
+            (struct hs_store_pending){store->last_pending, store->path_text.bytes, (unsigned)store->last_part};
         if (store->path_text.failed)
             status = hs_fail_memory(err, "a path");
     }

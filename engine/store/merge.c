@@ -3,6 +3,16 @@
  * order of the parts: the better result, the newer file, else the smaller text. */
 #include "store/store_internal.h"
 
+/* What orders two rows of one input, the greater one stays: the newer file, then the row that knows more of it. */
+#define INPUT_ORDER(row)                                                                                               \
+    "(" row ".modified_ns, CASE " row ".state WHEN 'listed' THEN 0 WHEN 'known' THEN 2 WHEN 'unpacked' THEN 2"         \
+    " ELSE 1 END, " row ".state)"
+
+/* The same for results, the smaller one stays: of code that the script still has, then the better one. */
+#define RESULT_ORDER(row, script, error)                                                                               \
+    "(" row ".code <> " script ".code, CASE " row ".state WHEN 'done' THEN 0 WHEN 'partial' THEN 1 ELSE 2 END,"        \
+    " coalesce(" error ".reason, ''), coalesce(" error ".message, ''))"
+
 /* Steps over main and part; every one may be repeated. Maps lead from ids of the part to ours. */
 static const char *const steps[] = {
     "CREATE TEMP TABLE IF NOT EXISTS map_script(old INTEGER PRIMARY KEY, new INTEGER NOT NULL);"
@@ -62,14 +72,16 @@ static const char *const steps[] = {
 
     /* Inputs: archives first, so that their members find them; the newer file stays. */
     "DELETE FROM main.errors WHERE input_id IN (SELECT n.id FROM part.inputs o JOIN main.inputs n ON n.path = o.path"
-    " AND coalesce(n.path_bytes, '') = coalesce(o.path_bytes, '') WHERE (o.modified_ns, o.state) >"
-    " (n.modified_ns, n.state));"
+    " AND coalesce(n.path_bytes, '') = coalesce(o.path_bytes, '')"
+    " WHERE " INPUT_ORDER("o") " > " INPUT_ORDER("n") ");",
+
     "INSERT INTO main.inputs(path, path_bytes, size, modified_ns, archive_id, state, dump_id) SELECT o.path,"
     " o.path_bytes, o.size, o.modified_ns, NULL, o.state, m.new FROM part.inputs o"
     " LEFT JOIN temp.map_dump m ON m.old = o.dump_id WHERE true ORDER BY o.id"
     " ON CONFLICT(path, coalesce(path_bytes, '')) DO UPDATE SET size = excluded.size,"
     " modified_ns = excluded.modified_ns, state = excluded.state, dump_id = excluded.dump_id"
-    " WHERE (excluded.modified_ns, excluded.state) > (inputs.modified_ns, inputs.state);"
+    " WHERE " INPUT_ORDER("excluded") " > " INPUT_ORDER("inputs"),
+
     "INSERT INTO temp.map_input SELECT o.id, n.id FROM part.inputs o JOIN main.inputs n ON n.path = o.path"
     " AND coalesce(n.path_bytes, '') = coalesce(o.path_bytes, '');"
     "UPDATE main.inputs SET archive_id = (SELECT a.new FROM part.inputs o JOIN temp.map_input i ON i.old = o.id"
@@ -80,13 +92,13 @@ static const char *const steps[] = {
     " FROM part.errors e JOIN temp.map_input m ON m.old = e.input_id JOIN main.inputs i ON i.id = m.new"
     " WHERE i.state = (SELECT state FROM part.inputs o WHERE o.id = e.input_id);",
 
-    /* Results: of two, the one that is done; of two that failed, the one whose reason sorts first. `old` of those that
-     * are copied stands in map_result with the id of ours. */
+    /* Results. `old` of those that are copied stands in map_result with the id of ours. */
     "INSERT INTO temp.map_result SELECT o.id, 0 FROM part.results o JOIN temp.map_script s ON s.old = o.script_id"
+    " JOIN part.scripts so ON so.id = o.script_id JOIN main.scripts sn ON sn.id = s.new"
     " JOIN temp.map_dump d ON d.old = o.dump_id LEFT JOIN main.results n ON n.script_id = s.new AND n.dump_id = d.new"
     " LEFT JOIN part.errors eo ON eo.result_id = o.id LEFT JOIN main.errors en ON en.result_id = n.id"
-    " WHERE n.id IS NULL OR (o.state, coalesce(eo.reason, ''), coalesce(eo.message, '')) <"
-    " (n.state, coalesce(en.reason, ''), coalesce(en.message, ''));"
+    " WHERE n.id IS NULL OR " RESULT_ORDER("o", "so", "eo") " < " RESULT_ORDER("n", "sn", "en"),
+
     "INSERT INTO main.results(script_id, dump_id, code, state, exit_code, schema, result) SELECT s.new, d.new, o.code,"
     " o.state, o.exit_code, o.schema, o.result FROM temp.map_result m JOIN part.results o ON o.id = m.old"
     " JOIN temp.map_script s ON s.old = o.script_id JOIN temp.map_dump d ON d.old = o.dump_id WHERE true ORDER BY o.id"

@@ -202,8 +202,8 @@ static void unlock(struct hs_store *store)
 /* WAL wants shared memory, which a file system of the network does not have. Numbers: statfs(2). */
 static bool on_network(const char *path)
 {
-    static const uint32_t types[] = {0x6969,     0xff534d42, 0xfe534d42, 0x517b,    0x0bd00bd0,
-                                     0x65735546, 0x00c36400, 0x01021997, 0x5346414f};
+    static const uint32_t types[] = {0x6969,     0xff534d42, 0xfe534d42, 0x517b,     0x0bd00bd0, 0x65735546,
+                                     0x00c36400, 0x01021997, 0x5346414f, 0x47504653, 0x19830326};
     struct statfs info;
     if (statfs(path, &info) != 0)
         return false;
@@ -270,9 +270,10 @@ static enum hs_status open_database(struct hs_store *store, enum hs_store_mode m
                            version < hs_store_schema_version() ? "; a batch with --resume brings it up to date" : "");
         return store_text(store, "PRAGMA query_only = 1", err);
     }
-    if (mode != HS_STORE_TEMPORARY) /* on the network a batch is as safe, and others must wait longer */
-        status = store_text(
-            store, on_network(store->path) ? "PRAGMA journal_mode = DELETE" : "PRAGMA journal_mode = WAL", err);
+    if (mode != HS_STORE_TEMPORARY) { /* on the network a batch is as safe, and others must wait longer */
+        bool shared = mode == HS_STORE_SHARED || on_network(store->path);
+        status = store_text(store, shared ? "PRAGMA journal_mode = DELETE" : "PRAGMA journal_mode = WAL", err);
+    }
     if (status == HS_OK)
         status = store_migrate(store, version, err);
     int64_t count = 0;

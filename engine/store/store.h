@@ -14,6 +14,7 @@ enum hs_store_mode {
     HS_STORE_READ,      /* must be there; nothing is written */
     HS_STORE_NEW,       /* must hold no results yet */
     HS_STORE_CONTINUE,  /* made where it is not there */
+    HS_STORE_SHARED,    /* the same, and may be read on other machines while it is written */
     HS_STORE_TEMPORARY, /* a file without a name that ends with the process; `path` is not used */
 };
 
@@ -62,12 +63,16 @@ HS_MUST_CHECK enum hs_status hs_store_member_add(struct hs_store *store, int64_t
 HS_MUST_CHECK enum hs_status hs_store_pending(struct hs_store *store, bool again, uint64_t *listed_ret,
                                               uint64_t *pending_ret, struct hs_error *err);
 
+/* Spreads them over `part_count` parts, as shards are: none is empty unless there are more parts than inputs. */
+HS_MUST_CHECK enum hs_status hs_store_pending_spread(struct hs_store *store, unsigned part_count, struct hs_error *err);
+
 /* One input that is to be looked at. `path` lives until the next call. */
 struct hs_store_pending {
     int64_t id;
     const char *path;
+    unsigned part; /* from 1; 0 if nothing was spread */
 };
-/* HS_NOT_FOUND: no more. */
+/* Part by part, in each in the order of the listing. HS_NOT_FOUND: no more. */
 HS_MUST_CHECK enum hs_status hs_store_input_next(struct hs_store *store, struct hs_store_pending *pending_ret,
                                                  struct hs_error *err);
 
@@ -142,8 +147,9 @@ void hs_store_query_value(const struct hs_store_query *query, unsigned idx, stru
 
 /* ---- joining ---- */
 
-/* Copies all of `part` into `store` in one transaction: what is there already stays once. The order of parts does not
- * matter. HS_ERR_UNSUPPORTED: another schema version. HS_ERR_ARGUMENT: results of other code for the same script, or a
+/* Copies all of `part` into `store` in one transaction: what is there already stays once. Of two results the one of the
+ * present code stays, then the better one; of two inputs the newer file, then the one that was looked at. The order of
+ * parts does not matter. HS_ERR_UNSUPPORTED: another schema version. HS_ERR_ARGUMENT: results of other code for the same script, or a
  * shard of another list. HS_ERR_FORMAT: no store. */
 HS_MUST_CHECK enum hs_status hs_store_merge(struct hs_store *store, const char *part, struct hs_error *err);
 

@@ -19,8 +19,8 @@ struct hs_store {
         sqlite3_stmt *statement;
     } statements[STORE_STATEMENTS_MAX];
     size_t statement_count;
-    int64_t last_pending;     /* the input that hs_store_input_next gave last */
-    struct hs_text path_text; /* its path */
+    int64_t last_pending, last_part; /* the input that hs_store_input_next gave last */
+    struct hs_text path_text;        /* its path */
 
     int64_t script_id, run_id; /* of the run that was begun */
     char code[80];

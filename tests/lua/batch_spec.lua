@@ -239,6 +239,9 @@ describe("a batch", function()
         assert.truthy(out:find "0 dumps run", out)
         assert.same({ "5|5|2" }, ask("o.db", "SELECT count(*), count(dump_id), count(path_bytes) FROM inputs"))
         assert.same({ "1" }, ask("o.db", "SELECT count(DISTINCT claim) FROM findings"))
+        out = out .. shell [[cd odd; find . -type f -print0 | "$H" batch ../odd.lua @- --null --out ../null.db]]
+        assert.same(ask("o.db", "SELECT path, hex(path_bytes) FROM inputs ORDER BY path"),
+            ask("null.db", "SELECT path, hex(path_bytes) FROM inputs ORDER BY path"))
         for _, what in ipairs { "all", "finding_list", "figures", "inputs" } do
             out = out .. program.output({ "run", "export", "o.db", "--what", what }, folder)
         end
@@ -314,6 +317,27 @@ describe("a batch", function()
         local before = ask("part2.db", "SELECT path FROM inputs ORDER BY path")
         batch("totals.lua", "dumps", "--out", "part2b.db", "--shard", "2/3")
         assert.same(before, ask("part2b.db", "SELECT path FROM inputs ORDER BY path"))
+    end)
+
+    it("keeps what more is known of, whichever part comes first", function()
+        -- A part that was interrupted, one that could not open its dumps, and one whose script was changed since.
+        shell [[for name in listed unreadable worse stale; do cp part1.db $name.db; done
+            sqlite3 listed.db "DELETE FROM errors; UPDATE inputs SET state = 'listed', dump_id = NULL"
+            sqlite3 unreadable.db "DELETE FROM errors; UPDATE inputs SET state = 'unreadable', dump_id = NULL;
+                INSERT INTO errors(input_id, reason, message) SELECT id, 'unreadable', 'x' FROM inputs"
+            sqlite3 worse.db "UPDATE results SET state = 'failed'; DELETE FROM figures;
+                INSERT INTO errors(result_id, reason, message) SELECT id, 'crash', 'a' FROM results"
+            sqlite3 stale.db "UPDATE results SET code = 'old'; UPDATE figures SET value = 0"
+            cp worse.db partial.db; sqlite3 partial.db "UPDATE results SET state = 'partial'; DELETE FROM errors"]]
+        local whole = content "part1.db"
+        for _, other in ipairs { "listed", "unreadable", "worse", "stale" } do
+            shell(([["$H" merge a-%s.db part1.db %s.db; "$H" merge b-%s.db %s.db part1.db]]):gsub("%%s", other))
+            assert.same(whole, content("a-" .. other .. ".db"))
+            assert.same(whole, content("b-" .. other .. ".db"))
+        end
+        shell [["$H" merge p.db worse.db partial.db; "$H" merge q.db partial.db worse.db]]
+        assert.same(content "partial.db", content "p.db")
+        assert.same(content "partial.db", content "q.db")
     end)
 
     it("does not join what does not fit", function()

@@ -67,7 +67,7 @@ local function list_inputs(given, store)
     stored(given, store:begin())
     if #given.paths == 0 then stored(given, store:list_all()) end
     for _, word in ipairs(given.paths) do
-        local walk, message = core.walk(word)
+        local walk, message = core.walk(word, given.null)
         if not walk then ends.fail("input", message, word:gsub("^@", "")) end
         while true do
             local path, size, modified = walk:next()

@@ -15,6 +15,7 @@ archive (.zip .7z .cab .gz .zst), or @FILE with such paths, one a line (@- reads
 files named .dmp .mdmp .hdmp .dump and archives are taken.
 
    --out FILE           where results go
+   --null               each path of a list ends with a NUL byte, as find -print0 writes them, and is no pattern
    --resume             go on with FILE: dumps with a result are left out, unless the script or a plugin has changed;
                         without PATH: all inputs that FILE knows
    --retry-failed       with --resume: dumps that failed are run again
@@ -89,7 +90,7 @@ end
 local OPTIONS <const> = {
     out = path_of, resume = false, ["retry-failed"] = false, jobs = jobs_of, timeout = seconds_of, memory = size_of,
     ["output-limit"] = output_size_of, ["unpack-limit"] = size_of, temp = folder_of, format = one_of("sqlite", "jsonl"),
-    shard = shard_of, progress = one_of("line", "json", "none"),
+    null = false, shard = shard_of, progress = one_of("line", "json", "none"),
 }
 
 local function usage(text) ends.fail("usage", "batch: " .. text .. "; see heapsift help batch", false) end

@@ -272,6 +272,7 @@ void hs_blocks_deinit(struct hs_blocks *blocks)
     free(blocks->totals);
     free(blocks->first_id);
     hs_labels_destroy(blocks->labels);
+    free(blocks->summaries);
     memset(blocks, 0, sizeof *blocks);
 }
 

@@ -88,6 +88,7 @@ struct hs_blocks {
     struct hs_size_count **sizes;  /* a heap: busy blocks in its segments by size, ascending; NULL: no memory for it */
     size_t *size_counts;           /* a heap: elements of that */
     struct hs_labels *labels;      /* label.c; NULL until something is labelled */
+    uint64_t *_Atomic summaries;   /* summary.c: a block; NULL until somebody asks */
 };
 
 /* Walks every segment, on `thread_count` threads. `heaps` gets its bitmaps, ids and unread sizes. HS_ERR_MEMORY,
@@ -242,5 +243,54 @@ uint32_t hs_block_stored(const struct hs_heaps *heaps, const struct hs_extent *e
 /* The same with its heap tag (TagIndex), if it has one; NULL: not wanted. */
 uint32_t hs_block_stored_tag(const struct hs_heaps *heaps, const struct hs_extent *extent, uint64_t off,
                              const struct hs_brief *brief, uint16_t *tag_ret);
+
+/* ---- summary.c: what whole-heap kernels ask of a block in one word, so that they need not look at its header ---- */
+
+#define HS_SUMMARY_SIZE UINT64_C(0x7ffffff) /* bits of the user size; all set: a size that does not fit */
+#define HS_SUMMARY_TAGGED (UINT64_C(1) << 27)
+#define HS_SUMMARY_HAS_STORED (UINT64_C(1) << 28)
+#define HS_SUMMARY_STATE_AT 29u  /* 3 bits */
+#define HS_SUMMARY_FLAGS_AT 32u  /* 8 bits */
+#define HS_SUMMARY_EXTRA_AT 40u  /* 8 bits: total size less user size */
+#define HS_SUMMARY_STORED_AT 48u /* 16 bits */
+
+/* One word a block, made when first asked for; NULL: no memory for it. */
+const uint64_t *hs_blocks_summaries(const struct hs_blocks *blocks, unsigned thread_count);
+/* The same if they are made already, else NULL. */
+static inline const uint64_t *hs_blocks_summaries_made(const struct hs_blocks *blocks)
+{
+    return atomic_load_explicit(&((struct hs_blocks *)(uintptr_t)blocks)->summaries, memory_order_acquire);
+}
+/* State and sizes of block `id`, from its header. */
+void hs_block_brief_of(const struct hs_blocks *blocks, uint32_t id, struct hs_brief *brief_ret);
+
+static inline enum hs_block_state hs_summary_state(uint64_t summary)
+{
+    return (enum hs_block_state)(summary >> HS_SUMMARY_STATE_AT & 7);
+}
+/* UINT32_MAX: it has none. */
+static inline uint32_t hs_summary_stored(uint64_t summary)
+{
+    return summary & HS_SUMMARY_HAS_STORED ? (uint32_t)(summary >> HS_SUMMARY_STORED_AT) : UINT32_MAX;
+}
+static inline void hs_summary_brief(const struct hs_blocks *blocks, uint32_t id, uint64_t summary,
+                                    struct hs_brief *brief_ret)
+{
+    if ((summary & HS_SUMMARY_SIZE) == HS_SUMMARY_SIZE) {
+        hs_block_brief_of(blocks, id, brief_ret);
+        return;
+    }
+    brief_ret->state = hs_summary_state(summary);
+    brief_ret->flags = (uint8_t)(summary >> HS_SUMMARY_FLAGS_AT);
+    brief_ret->size = summary & HS_SUMMARY_SIZE;
+    brief_ret->total = brief_ret->size + (summary >> HS_SUMMARY_EXTRA_AT & 0xff);
+}
+static inline uint64_t hs_summary_size(const struct hs_blocks *blocks, uint32_t id, uint64_t summary)
+{
+    struct hs_brief brief;
+
+    hs_summary_brief(blocks, id, summary, &brief);
+    return brief.size;
+}
 
 #endif

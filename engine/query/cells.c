@@ -10,33 +10,36 @@ struct record {
     uint32_t id;
 };
 
-/* What one item of the pass found; `stored` is parallel to `records`. */
+#define PART 256u /* stored indexes that are sorted together; those without one are a part of their own */
+#define PARTS ((HS_CELL_UNTRACED + PART) / PART)
+
+/* The busy blocks of one item of the pass, by part, in id order in each. */
 struct shard {
     uint64_t *keys;
-    uint32_t *places; /* stored index << 16 | place in the shard */
-    uint32_t count;
-    uint64_t untraced[HS_SHARD_BLOCKS / 64]; /* a bit a record: it stores no index */
+    uint32_t *places;          /* stored index << 16 | place in the shard */
+    uint32_t first[PARTS + 1]; /* of a part */
     struct hs_cell_tag *tags;
     size_t tag_count, tag_capacity;
+};
+
+struct part {
+    uint32_t first_id, id_count; /* in hs_cells.ids */
+    struct hs_cell *cells;
+    uint32_t cell_count, cell_capacity;
 };
 
 struct collect {
     struct hs_cells *cells;
     const struct hs_blocks *blocks;
     const struct hs_set *set;
+    const uint64_t *summaries;
     const uint8_t *objects;
     struct hs_job *job;
     struct shard *shards;
     size_t shard_count;
-    struct record *records; /* of all, by stored index */
-    uint32_t start[HS_CELL_UNTRACED + 2];
-    uint32_t parts;
-    uint32_t *part_cells; /* a part of the stored indexes: cells in it, then its first one */
+    struct part parts[PARTS];
     atomic_bool out_of_memory;
 };
-
-#define PART 256u /* stored indexes of one item of a parallel loop */
-#define PARTS ((HS_CELL_UNTRACED + PART) / PART)
 
 static unsigned bits_for(uint64_t values)
 {
@@ -55,40 +58,50 @@ static uint32_t label_of(const struct hs_blocks *blocks, uint32_t id)
     return label <= HS_CELL_LABELS ? label : 0;
 }
 
+/* Goes to block `id`, which is not before the one it stands on. */
+static bool go_to(struct hs_block_cursor *cursor, uint32_t id)
+{
+    hs_block_cursor_skip(cursor, id);
+    return hs_block_cursor_next(cursor);
+}
+
 /* Module that the first word of a block points into, + 1; 0: none. */
-static uint32_t module_of(const struct hs_blocks *blocks, const struct hs_spot *spot)
+static uint32_t module_of(const struct hs_blocks *blocks, uint32_t id, uint64_t size, struct hs_block_cursor *cursor)
 {
     const struct hs_process *process = blocks->heaps->process;
     unsigned pointer = process->space->pointer_size;
+    struct hs_spot spot;
     uint64_t at;
     size_t module;
 
-    if (spot->extent->kind == HS_EXTENT_HOLE || spot->brief.size < pointer)
+    if (size < pointer || !go_to(cursor, id) || cursor->extent->kind == HS_EXTENT_HOLE)
         return 0;
-    at = hs_spot_user_off(blocks->heaps, spot);
-    if (at + pointer > spot->extent->size)
+    spot = (struct hs_spot){.extent = cursor->extent, .off = cursor->off};
+    at = hs_spot_user_off(blocks->heaps, &spot);
+    if (at + pointer > spot.extent->size)
         return 0;
-    module = hs_process_module_at(process, hs_load_uint(spot->extent->bytes + at, pointer));
+    module = hs_process_module_at(process, hs_load_uint(spot.extent->bytes + at, pointer));
     return module == SIZE_MAX ? 0 : (uint32_t)module + 1;
 }
 
+/* cursor: stands before the block. */
 static uint64_t key_of(const struct hs_cells *cells, const struct hs_blocks *blocks, const uint8_t *objects,
-                       const struct hs_spot *spot)
+                       uint32_t id, uint64_t size, size_t heap, struct hs_block_cursor *cursor)
 {
-    uint32_t label = label_of(blocks, spot->id);
-    uint64_t most = (UINT64_C(1) << cells->size_bits) - 1, key = spot->extent->heap_idx;
-    uint32_t module = cells->module_bits && objects[label] ? module_of(blocks, spot) : 0;
+    uint32_t label = label_of(blocks, id);
+    uint64_t most = (UINT64_C(1) << cells->size_bits) - 1, key = heap;
+    uint32_t module = cells->module_bits && objects[label] ? module_of(blocks, id, size, cursor) : 0;
 
     key = key << cells->label_bits | label;
     key = key << cells->module_bits | module;
-    return key << cells->size_bits | (spot->brief.size < most ? spot->brief.size : most);
+    return key << cells->size_bits | (size < most ? size : most);
 }
 
 bool hs_cells_key(const struct hs_cells *cells, const struct hs_blocks *blocks, const uint8_t *objects, uint32_t id,
                   uint32_t *stored_ret, uint64_t *key_ret)
 {
     struct hs_block_cursor cursor;
-    struct hs_spot spot = {.id = id};
+    struct hs_brief brief;
     uint32_t stored;
 
     if (id >= blocks->count)
@@ -96,14 +109,13 @@ bool hs_cells_key(const struct hs_cells *cells, const struct hs_blocks *blocks, 
     hs_block_cursor_init(&cursor, blocks, id);
     if (!hs_block_cursor_next(&cursor))
         return false;
-    spot.extent = cursor.extent;
-    spot.off = cursor.off;
-    hs_block_brief(blocks->heaps, spot.extent, spot.off, &spot.brief);
-    if (spot.brief.state != HS_BLOCK_BUSY)
+    hs_block_brief(blocks->heaps, cursor.extent, cursor.off, &brief);
+    if (brief.state != HS_BLOCK_BUSY)
         return false;
-    stored = hs_block_stored(blocks->heaps, spot.extent, spot.off, &spot.brief);
+    stored = hs_block_stored(blocks->heaps, cursor.extent, cursor.off, &brief);
     *stored_ret = stored == UINT32_MAX ? HS_CELL_UNTRACED : stored;
-    *key_ret = key_of(cells, blocks, objects, &spot);
+    hs_block_cursor_init(&cursor, blocks, id);
+    *key_ret = key_of(cells, blocks, objects, id, brief.size, cursor.extent->heap_idx, &cursor);
     return true;
 }
 
@@ -125,39 +137,73 @@ static bool add_tag(struct shard *shard, uint64_t key, uint32_t stored, uint16_t
     return true;
 }
 
-static bool read_spot(const struct collect *collect, struct shard *shard, const struct hs_spot *spot, uint32_t base)
+/* TagIndex of a block that has one. */
+static uint16_t tag_of(const struct hs_blocks *blocks, uint32_t id)
 {
-    uint16_t tag = 0;
-    uint32_t stored = hs_block_stored_tag(collect->blocks->heaps, spot->extent, spot->off, &spot->brief, &tag);
-    uint64_t key = key_of(collect->cells, collect->blocks, collect->objects, spot);
-    uint32_t at = shard->count++;
+    struct hs_block block;
 
-    shard->keys[at] = key;
-    if (stored == UINT32_MAX) {
-        shard->untraced[at / 64] |= UINT64_C(1) << (at % 64);
-        stored = 0;
-    } else if (tag && !add_tag(shard, key, stored, tag)) {
+    return hs_blocks_get(blocks, id, &block) == HS_OK ? block.tag : 0;
+}
+
+static size_t part_of(uint32_t stored)
+{
+    return stored == UINT32_MAX ? PARTS - 1 : stored / PART;
+}
+
+/* Whether block `id` of a shard is busy; then *heap, which is that of a block before it, is its own. */
+static bool is_busy(const struct collect *collect, uint32_t id, size_t *heap)
+{
+    if (hs_summary_state(collect->summaries[id]) != HS_BLOCK_BUSY)
         return false;
-    }
-    shard->places[at] = stored << 16 | (spot->id - base);
+    while (id >= collect->blocks->first_id[*heap + 1])
+        ++*heap;
     return true;
+}
+
+/* Counts the blocks of each part; gives how many there are. */
+static uint32_t count_parts(const struct collect *collect, struct shard *shard, uint32_t from, uint32_t to)
+{
+    uint32_t sum = 0;
+    size_t heap = 0;
+
+    for (uint32_t id = from; id < to; id++)
+        if (is_busy(collect, id, &heap))
+            shard->first[part_of(hs_summary_stored(collect->summaries[id]))]++;
+    for (size_t part = 0; part <= PARTS; part++) {
+        uint32_t here = shard->first[part];
+
+        shard->first[part] = sum;
+        sum += here;
+    }
+    return sum;
 }
 
 static bool read_shard(struct collect *collect, struct shard *shard, uint32_t from, uint32_t to)
 {
-    uint32_t base = from - from % HS_SHARD_BLOCKS;
-    struct hs_spot spots[HS_BATCH];
-    struct hs_set_cursor cursor;
+    const struct hs_blocks *blocks = collect->blocks;
+    uint32_t count = count_parts(collect, shard, from, to), next[PARTS];
+    struct hs_block_cursor cursor;
+    size_t heap = 0;
 
-    shard->keys = malloc((to - from + 1) * sizeof *shard->keys);
-    shard->places = malloc((to - from + 1) * sizeof *shard->places);
+    shard->keys = malloc((count + (size_t)1) * sizeof *shard->keys);
+    shard->places = malloc((count + (size_t)1) * sizeof *shard->places);
     if (!shard->keys || !shard->places)
         return false;
-    hs_set_cursor_init(&cursor, collect->set, from, to);
-    for (size_t count; (count = hs_set_cursor_take(&cursor, spots)) > 0;)
-        for (size_t i = 0; i < count; i++)
-            if (!read_spot(collect, shard, &spots[i], base))
-                return false;
+    memcpy(next, shard->first, sizeof next);
+    hs_block_cursor_init(&cursor, blocks, from);
+    for (uint32_t id = from; id < to; id++) {
+        uint64_t summary = collect->summaries[id], key;
+        uint32_t stored = hs_summary_stored(summary), at;
+
+        if (!is_busy(collect, id, &heap))
+            continue;
+        key = key_of(collect->cells, blocks, collect->objects, id, hs_summary_size(blocks, id, summary), heap, &cursor);
+        at = next[part_of(stored)]++;
+        shard->keys[at] = key;
+        shard->places[at] = stored << 16 | (id % HS_SHARD_BLOCKS);
+        if ((summary & HS_SUMMARY_TAGGED) && !add_tag(shard, key, stored, tag_of(blocks, id)))
+            return false;
+    }
     return true;
 }
 
@@ -173,45 +219,7 @@ static void read_item(void *context, size_t item)
     hs_job_advance(collect->job, to - from);
 }
 
-static inline uint32_t stored_at(const struct shard *shard, uint32_t at)
-{
-    return shard->untraced[at / 64] >> (at % 64) & 1 ? HS_CELL_UNTRACED : shard->places[at] >> 16;
-}
-
-/* Counting sort by stored index; frees the shards on the way. */
-static bool scatter(struct collect *collect)
-{
-    uint32_t *next = calloc(HS_CELL_UNTRACED + 2, sizeof *next);
-    uint32_t sum = 0;
-
-    if (!next)
-        return false;
-    for (size_t s = 0; s < collect->shard_count; s++)
-        for (uint32_t i = 0; i < collect->shards[s].count; i++)
-            next[stored_at(&collect->shards[s], i)]++;
-    for (uint32_t stored = 0; stored <= HS_CELL_UNTRACED; stored++) {
-        collect->start[stored] = sum;
-        sum += next[stored];
-        next[stored] = collect->start[stored];
-    }
-    collect->start[HS_CELL_UNTRACED + 1] = sum;
-    collect->records = malloc((sum + (size_t)1) * sizeof *collect->records);
-    for (size_t s = 0; collect->records && s < collect->shard_count; s++) {
-        struct shard *shard = &collect->shards[s];
-        uint32_t base = hs_shard_from(collect->set, s);
-
-        base -= base % HS_SHARD_BLOCKS;
-        for (uint32_t i = 0; i < shard->count; i++)
-            collect->records[next[stored_at(shard, i)]++] =
-                (struct record){shard->keys[i], base + (shard->places[i] & 0xffff)};
-        free(shard->keys);
-        free(shard->places);
-        shard->keys = NULL;
-        shard->places = NULL;
-    }
-    free(next);
-    return collect->records != NULL;
-}
+/* ---- sorting ---- */
 
 #define INSERTION_MAX 24u
 
@@ -227,20 +235,84 @@ static void insertion_sort(struct record *records, uint32_t count)
     }
 }
 
-/* Stable: ids stay in order where keys are equal. Merges runs bottom up. */
-static bool sort_records(struct record *records, uint32_t count)
-{
-    struct record *room;
+/* Counting records by key pays where there are at least so many, and so many times as many as keys. */
+#define FEW_MIN 256u
+#define FEW_SHARE 16u
+#define FEW_BITS_MAX 14u
 
-    if (count <= INSERTION_MAX) {
-        insertion_sort(records, count);
-        return true;
+struct key_count {
+    uint64_t key;
+    uint32_t count;
+};
+
+static int compare_keys(const void *a, const void *b)
+{
+    const struct key_count *one = a, *two = b;
+
+    return one->key < two->key ? -1 : one->key > two->key;
+}
+
+/* The place of a key among `1 << bits` places, where it is (or, if it is nowhere, is to be) counted. */
+static inline struct key_count *key_place(struct key_count *places, unsigned bits, uint64_t key)
+{
+    size_t place = key * UINT64_C(0x9e3779b97f4a7c15) >> (64 - bits);
+
+    while (places[place].count && places[place].key != key)
+        place = (place + 1) & (((size_t)1 << bits) - 1);
+    return &places[place];
+}
+
+/* Counts records by key; false if there are more than `keys_max`. */
+static bool count_keys(const struct record *records, uint32_t count, struct key_count *places, unsigned bits,
+                       uint32_t keys_max)
+{
+    uint32_t known = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        struct key_count *place = key_place(places, bits, records[i].key);
+
+        if (!place->count && known++ == keys_max)
+            return false;
+        place->key = records[i].key;
+        place->count++;
     }
-    room = malloc(count * sizeof *room);
-    if (!room)
+    return true;
+}
+
+/* Sorts many records of few keys, as those of a leak are, by counting; false if the keys are too many. */
+static bool sort_few(struct record *records, uint32_t count, struct record *room)
+{
+    unsigned bits = 6;
+    uint32_t known = 0, sum = 0, keys_max;
+    struct key_count *places, *keys;
+
+    while (bits < FEW_BITS_MAX && (UINT32_C(1) << bits) * FEW_SHARE < count)
+        bits++;
+    keys_max = UINT32_C(1) << (bits - 2);
+    places = calloc(((size_t)1 << bits) + keys_max, sizeof *places);
+    if (!places || !count_keys(records, count, places, bits, keys_max)) {
+        free(places);
         return false;
-    for (uint32_t from = 0; from < count; from += INSERTION_MAX)
-        insertion_sort(records + from, count - from < INSERTION_MAX ? count - from : INSERTION_MAX);
+    }
+    keys = places + ((size_t)1 << bits);
+    for (size_t i = 0; i < (size_t)1 << bits; i++)
+        if (places[i].count)
+            keys[known++] = places[i];
+    qsort(keys, known, sizeof *keys, compare_keys);
+    for (uint32_t i = 0; i < known; i++) {
+        key_place(places, bits, keys[i].key)->count = sum + 1; /* where the next goes, + 1: 0 is free */
+        sum += keys[i].count;
+    }
+    memcpy(room, records, count * sizeof *room);
+    for (uint32_t i = 0; i < count; i++)
+        records[key_place(places, bits, room[i].key)->count++ - 1] = room[i];
+    free(places);
+    return true;
+}
+
+/* Merges sorted runs bottom up. */
+static void merge_runs(struct record *records, uint32_t count, struct record *room)
+{
     for (uint64_t width = INSERTION_MAX; width < count; width *= 2)
         for (uint64_t from = 0; from + width < count; from += 2 * width) {
             uint64_t middle = from + width, end = middle + width < count ? middle + width : count;
@@ -252,62 +324,97 @@ static bool sort_records(struct record *records, uint32_t count)
             while (a < width)
                 records[out++] = b < end && records[b].key < room[a].key ? records[b++] : room[a++];
         }
-    free(room);
+}
+
+/* Stable: ids stay in order where keys are equal. room: for as many records. */
+static void sort_records(struct record *records, uint32_t count, struct record *room)
+{
+    if (count >= FEW_MIN && sort_few(records, count, room))
+        return;
+    for (uint32_t from = 0; from < count; from += INSERTION_MAX)
+        insertion_sort(records + from, count - from < INSERTION_MAX ? count - from : INSERTION_MAX);
+    merge_runs(records, count, room);
+}
+
+/* The records of a part by stored index, in id order in each. start: PART + 1 of them. */
+static void gather(const struct collect *collect, size_t number, struct record *records, uint32_t *start)
+{
+    uint32_t next[PART], sum = 0;
+
+    memset(start, 0, (PART + 1) * sizeof *start);
+    for (size_t s = 0; s < collect->shard_count; s++) {
+        const struct shard *shard = &collect->shards[s];
+
+        for (uint32_t i = shard->first[number]; i < shard->first[number + 1]; i++)
+            start[(shard->places[i] >> 16) % PART]++;
+    }
+    for (size_t i = 0; i <= PART; i++) {
+        uint32_t here = start[i];
+
+        start[i] = sum;
+        sum += here;
+    }
+    memcpy(next, start, sizeof next);
+    for (size_t s = 0; s < collect->shard_count; s++) {
+        const struct shard *shard = &collect->shards[s];
+        uint32_t base = hs_shard_from(collect->set, s) / HS_SHARD_BLOCKS * HS_SHARD_BLOCKS;
+
+        for (uint32_t i = shard->first[number]; i < shard->first[number + 1]; i++)
+            records[next[(shard->places[i] >> 16) % PART]++] =
+                (struct record){shard->keys[i], base + (shard->places[i] & 0xffff)};
+    }
+}
+
+/* Adds the cells of sorted records, the first of which is number `first` of all. */
+static bool add_cells(struct part *part, const struct record *records, uint32_t count, uint32_t first)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (i == 0 || records[i].key != records[i - 1].key) {
+            if (part->cell_count == part->cell_capacity) {
+                uint32_t capacity = part->cell_capacity ? part->cell_capacity * 2 : 1024;
+                struct hs_cell *cells = realloc(part->cells, capacity * sizeof *cells);
+
+                if (!cells)
+                    return false;
+                part->cells = cells;
+                part->cell_capacity = capacity;
+            }
+            part->cells[part->cell_count++] = (struct hs_cell){records[i].key, first + i, 0};
+        }
+        part->cells[part->cell_count - 1].count++;
+    }
     return true;
 }
 
-static void part_range(size_t part, uint32_t *from_ret, uint32_t *to_ret)
+/* Sorts the blocks of a part and makes its cells. */
+static bool sort_part(struct collect *collect, size_t number)
 {
-    *from_ret = (uint32_t)part * PART;
-    *to_ret = *from_ret + PART <= HS_CELL_UNTRACED ? *from_ret + PART : HS_CELL_UNTRACED + 1;
+    struct part *part = &collect->parts[number];
+    uint32_t start[PART + 1];
+    struct record *records = malloc(2 * (part->id_count + (size_t)1) * sizeof *records);
+    bool fine = records != NULL;
+
+    if (fine)
+        gather(collect, number, records, start);
+    for (uint32_t i = 0; fine && i < PART && number * PART + i <= HS_CELL_UNTRACED; i++) {
+        uint32_t count = start[i + 1] - start[i];
+
+        collect->cells->first[number * PART + i] = part->cell_count;
+        sort_records(records + start[i], count, records + part->id_count);
+        fine = add_cells(part, records + start[i], count, part->first_id + start[i]);
+    }
+    for (uint32_t i = 0; fine && i < part->id_count; i++)
+        collect->cells->ids[part->first_id + i] = records[i].id;
+    free(records);
+    return fine;
 }
 
-/* Sorts the blocks of each stored index of a part and counts its cells. */
-static void sort_item(void *context, size_t part)
+static void sort_item(void *context, size_t number)
 {
     struct collect *collect = context;
-    uint32_t from, to, cells = 0;
 
-    if (hs_job_stopped(collect->job))
-        return;
-    part_range(part, &from, &to);
-    for (uint32_t stored = from; stored < to; stored++) {
-        struct record *records = collect->records + collect->start[stored];
-        uint32_t count = collect->start[stored + 1] - collect->start[stored];
-
-        if (!sort_records(records, count)) {
-            atomic_store(&collect->out_of_memory, true);
-            return;
-        }
-        collect->cells->first[stored] = cells;
-        for (uint32_t i = 0; i < count; i++)
-            cells += i == 0 || records[i].key != records[i - 1].key;
-    }
-    collect->part_cells[part] = cells;
-}
-
-static void fill_item(void *context, size_t part)
-{
-    struct collect *collect = context;
-    struct hs_cells *cells = collect->cells;
-    uint32_t from, to, base = collect->part_cells[part];
-
-    part_range(part, &from, &to);
-    for (uint32_t stored = from; stored < to; stored++) {
-        struct hs_cell *cell = NULL;
-        uint32_t next = cells->first[stored] += base;
-
-        for (uint32_t i = collect->start[stored]; i < collect->start[stored + 1]; i++) {
-            const struct record *record = &collect->records[i];
-
-            if (!cell || cell->key != record->key) {
-                cell = &cells->cells[next++];
-                *cell = (struct hs_cell){record->key, i, 0};
-            }
-            cell->count++;
-            cells->ids[i] = record->id;
-        }
-    }
+    if (!hs_job_stopped(collect->job) && !sort_part(collect, number))
+        atomic_store(&collect->out_of_memory, true);
 }
 
 static int compare_tags(const void *a, const void *b)
@@ -348,33 +455,50 @@ static bool join_tags(struct collect *collect)
     return true;
 }
 
+/* Puts the cells of the parts one behind the other. */
+static bool join_parts(struct collect *collect)
+{
+    struct hs_cells *cells = collect->cells;
+    uint32_t sum = 0;
+
+    for (size_t number = 0; number < PARTS; number++)
+        sum += collect->parts[number].cell_count;
+    cells->count = cells->first[HS_CELL_UNTRACED + 1] = sum;
+    cells->cells = malloc((sum + (size_t)1) * sizeof *cells->cells);
+    if (!cells->cells)
+        return false;
+    sum = 0;
+    for (size_t number = 0; number < PARTS; number++) {
+        struct part *part = &collect->parts[number];
+
+        for (size_t stored = number * PART; stored < (number + 1) * PART && stored <= HS_CELL_UNTRACED; stored++)
+            cells->first[stored] += sum;
+        if (part->cell_count)
+            memcpy(cells->cells + sum, part->cells, part->cell_count * sizeof *part->cells);
+        sum += part->cell_count;
+        free(part->cells);
+        part->cells = NULL;
+    }
+    return true;
+}
+
 static bool make_cells(struct collect *collect)
 {
     struct hs_cells *cells = collect->cells;
-    unsigned threads = collect->set->dump->thread_count;
-    uint32_t sum = 0;
 
-    collect->part_cells = calloc(PARTS + 1, sizeof *collect->part_cells);
-    if (!collect->part_cells || !join_tags(collect) || !scatter(collect))
-        return false;
-    hs_parallel(threads, PARTS, sort_item, collect);
-    if (atomic_load(&collect->out_of_memory))
-        return false;
-    for (size_t part = 0; part < PARTS; part++) {
-        uint32_t here = collect->part_cells[part];
+    for (size_t number = 0; number < PARTS; number++) {
+        struct part *part = &collect->parts[number];
 
-        collect->part_cells[part] = sum;
-        sum += here;
+        part->first_id = cells->id_count;
+        for (size_t s = 0; s < collect->shard_count; s++)
+            part->id_count += collect->shards[s].first[number + 1] - collect->shards[s].first[number];
+        cells->id_count += part->id_count;
     }
-    cells->count = cells->first[HS_CELL_UNTRACED + 1] = sum;
-    cells->id_count = collect->start[HS_CELL_UNTRACED + 1];
-    cells->cells = malloc((sum + (size_t)1) * sizeof *cells->cells);
     cells->ids = malloc((cells->id_count + (size_t)1) * sizeof *cells->ids);
-    if (!cells->cells || !cells->ids)
+    if (!cells->ids || !join_tags(collect))
         return false;
-    if (!hs_job_stopped(collect->job))
-        hs_parallel(threads, PARTS, fill_item, collect);
-    return true;
+    hs_parallel(collect->set->dump->thread_count, PARTS, sort_item, collect);
+    return !atomic_load(&collect->out_of_memory) && (hs_job_stopped(collect->job) || join_parts(collect));
 }
 
 enum hs_status hs_cells_init(struct hs_cells *cells, struct hs_dump *dump, const struct hs_blocks *blocks,
@@ -404,11 +528,13 @@ enum hs_status hs_cells_init(struct hs_cells *cells, struct hs_dump *dump, const
     collect->job = job;
     collect->shard_count = hs_set_shards(set);
     collect->shards = calloc(collect->shard_count + 1, sizeof *collect->shards);
-    if (collect->shards) {
+    collect->summaries = hs_blocks_summaries(blocks, dump->thread_count);
+    if (collect->shards && collect->summaries) {
         hs_job_start(job, set->to - set->from);
         hs_set_parallel(set, read_item, collect);
     }
-    if (!collect->shards || atomic_load(&collect->out_of_memory) || (!hs_job_stopped(job) && !make_cells(collect)))
+    if (!collect->shards || !collect->summaries || atomic_load(&collect->out_of_memory) ||
+        (!hs_job_stopped(job) && !make_cells(collect)))
         status = hs_fail_memory(err, "cells of blocks");
     else if (hs_job_stopped(job)) /* before the cells or while they were made */
         status = hs_fail(err, HS_ERR_CANCELLED, HS_NO_OFF, HS_NO_VA, "stopped while sorting blocks");
@@ -419,9 +545,9 @@ done:
         free(collect->shards[s].places);
         free(collect->shards[s].tags);
     }
+    for (size_t number = 0; number < PARTS; number++)
+        free(collect->parts[number].cells);
     free(collect->shards);
-    free(collect->records);
-    free(collect->part_cells);
     free(collect);
     hs_set_destroy(set);
     if (status != HS_OK)

@@ -235,6 +235,43 @@ static uint64_t size_class(uint64_t size)
     return class;
 }
 
+/* Whether a key is told by the summary of a block, its label and its heap. */
+static bool is_plain(enum hs_key key)
+{
+    return key != HS_KEY_EXPRESSION && key != HS_KEY_TAG && key != HS_KEY_FIRST_WORD;
+}
+
+static uint64_t label_key(const struct hs_blocks *blocks, uint32_t id)
+{
+    uint16_t number = hs_blocks_label_number(blocks, id);
+
+    return number ? hs_blocks_label_type(blocks, number) : HS_KEY_NONE;
+}
+
+/* The value of a plain key of one block. */
+static inline uint64_t plain_key(const struct hs_blocks *blocks, uint32_t id, uint64_t summary,
+                                 const struct hs_brief *brief, size_t heap, const uint64_t *caller_modules,
+                                 enum hs_key key)
+{
+    uint32_t stored = hs_summary_stored(summary);
+
+    switch (key) {
+    case HS_KEY_SIZE: return brief->size;
+    case HS_KEY_SIZE_CLASS: return size_class(brief->size);
+    case HS_KEY_HEAP: return heap;
+    case HS_KEY_STATE: return (uint64_t)brief->state;
+    case HS_KEY_TOTAL: return brief->total;
+    case HS_KEY_FLAGS: return brief->flags;
+    case HS_KEY_STORED: return stored == UINT32_MAX ? HS_KEY_NONE : stored;
+    case HS_KEY_LABEL: return label_key(blocks, id);
+    case HS_KEY_CANDIDATE_MODULE: return stored == UINT32_MAX ? HS_KEY_NONE : caller_modules[stored];
+    case HS_KEY_EXPRESSION:
+    case HS_KEY_TAG:
+    case HS_KEY_FIRST_WORD: break;
+    }
+    return HS_KEY_NONE;
+}
+
 /* The value of one key of one block. */
 static uint64_t key_of(const struct hs_blocks *blocks, const struct hs_spot *spot, const uint64_t *caller_modules,
                        enum hs_key key)
@@ -243,7 +280,6 @@ static uint64_t key_of(const struct hs_blocks *blocks, const struct hs_spot *spo
     const struct hs_extent *extent = spot->extent;
     const struct hs_brief *brief = &spot->brief;
     uint32_t stored;
-    uint16_t number;
     uint64_t value;
     struct hs_block block;
 
@@ -257,9 +293,7 @@ static uint64_t key_of(const struct hs_blocks *blocks, const struct hs_spot *spo
     case HS_KEY_STORED:
         stored = hs_block_stored(heaps, extent, spot->off, brief);
         return stored == UINT32_MAX ? HS_KEY_NONE : stored;
-    case HS_KEY_LABEL:
-        number = hs_blocks_label_number(blocks, spot->id);
-        return number ? hs_blocks_label_type(blocks, number) : HS_KEY_NONE;
+    case HS_KEY_LABEL: return label_key(blocks, spot->id);
     case HS_KEY_CANDIDATE_MODULE:
         stored = hs_block_stored(heaps, extent, spot->off, brief);
         return stored == UINT32_MAX ? HS_KEY_NONE : caller_modules[stored];
@@ -279,6 +313,7 @@ struct grouping {
     const struct hs_set *set;
     struct shape shape;
     const struct hs_filter *const *expressions;
+    const uint64_t *summaries; /* NULL: headers are looked at */
     struct hs_job *job;
     struct table *tables; /* a slot; a shard uses the slot it can get */
     atomic_bool *taken;
@@ -305,6 +340,54 @@ static bool put_block(const struct grouping *grouping, const struct hs_spot *spo
     row[shape->key_words] = 1;
     row[shape->key_words + 1] = spot->brief.size;
     return put_keys(shape, keys, row);
+}
+
+/* A row for each block of one word of the set; how many, or SIZE_MAX: a key does not fit its bits. *heap: of the first
+ * block, and then of the last. */
+static size_t put_word(const struct grouping *grouping, size_t word, size_t *heap, uint64_t *rows)
+{
+    const struct hs_blocks *blocks = grouping->set->blocks;
+    const struct shape *shape = &grouping->shape;
+    uint64_t bits = hs_set_bits(grouping->set, grouping->summaries, word), keys[HS_KEY_MAX];
+    size_t count = 0;
+
+    for (; bits; bits &= bits - 1, count++, rows += shape->stride) {
+        uint32_t id = (uint32_t)(word * 64) + (uint32_t)__builtin_ctzll(bits);
+        uint64_t summary = grouping->summaries[id];
+        struct hs_brief brief;
+
+        while (id >= blocks->first_id[*heap + 1])
+            ++*heap;
+        hs_summary_brief(blocks, id, summary, &brief);
+        for (unsigned i = 0; i < shape->key_count; i++)
+            keys[i] =
+                plain_key(blocks, id, summary, &brief, *heap, grouping->set->dump->caller_modules, shape->keys[i]);
+        rows[shape->key_words] = 1;
+        rows[shape->key_words + 1] = brief.size;
+        if (!put_keys(shape, keys, rows))
+            return SIZE_MAX;
+    }
+    return count;
+}
+
+/* By what the summaries say: no header is looked at. */
+static void group_plain(struct grouping *grouping, uint32_t from, uint32_t to, struct table *table)
+{
+    uint64_t rows[ROWS_AT_ONCE * (HS_KEY_MAX + 2)];
+    size_t heap = 0;
+
+    for (size_t word = from / 64; (uint64_t)word * 64 < to; word++) {
+        size_t count = put_word(grouping, word, &heap, rows);
+
+        if (count == SIZE_MAX) {
+            atomic_store(&grouping->too_large, true);
+            return;
+        }
+        if (count && !table_add(table, &grouping->shape, rows, count)) {
+            atomic_store(&grouping->out_of_memory, true);
+            return;
+        }
+    }
 }
 
 static void group_range(struct grouping *grouping, uint32_t from, uint32_t to, struct table *table)
@@ -340,7 +423,10 @@ static void group_shard(void *context, size_t shard)
     /* As many tables as threads: one is always free. */
     while (atomic_exchange(&grouping->taken[slot], true))
         slot = (slot + 1) % grouping->table_count;
-    group_range(grouping, from, to, &grouping->tables[slot]);
+    if (grouping->summaries)
+        group_plain(grouping, from, to, &grouping->tables[slot]);
+    else
+        group_range(grouping, from, to, &grouping->tables[slot]);
     atomic_store(&grouping->taken[slot], false);
     hs_job_advance(grouping->job, to - from);
 }
@@ -446,6 +532,14 @@ static bool is_tallied(const struct grouping *grouping)
     return true;
 }
 
+static bool all_plain(const struct shape *shape)
+{
+    for (unsigned i = 0; i < shape->key_count; i++)
+        if (!is_plain(shape->keys[i]))
+            return false;
+    return true;
+}
+
 static bool add_size(struct grouping *grouping, uint64_t heap, struct hs_size_count size)
 {
     const struct shape *shape = &grouping->shape;
@@ -523,6 +617,8 @@ static enum hs_status group(struct grouping *grouping, struct hs_groups **groups
         goto done;
     }
     hs_job_start(grouping->job, set->to - set->from);
+    if (!is_tallied(grouping) && all_plain(&grouping->shape))
+        grouping->summaries = hs_blocks_summaries_made(set->blocks); /* to make them costs as much as to do without */
     if (!is_tallied(grouping))
         hs_set_parallel(set, group_shard, grouping);
     else if (!group_tallied(grouping))

@@ -52,6 +52,20 @@ void hs_set_cursor_init(struct hs_set_cursor *cursor, const struct hs_set *set, 
 /* The next blocks, at most HS_BATCH; 0 past the last. */
 size_t hs_set_cursor_take(struct hs_set_cursor *cursor, struct hs_spot *spots);
 
+/* Which of the 64 blocks from id `word` * 64 on belong to the set: bit i is block `word` * 64 + i. `summaries` are those of
+ * all blocks. Whoever needs no more of a block than its summary goes over a set with this, and not with a cursor. */
+static inline uint64_t hs_set_bits(const struct hs_set *set, const uint64_t *summaries, size_t word)
+{
+    uint64_t first = (uint64_t)word * 64, bits = 0;
+    uint64_t from = set->from > first ? set->from : first, to = set->to < first + 64 ? set->to : first + 64;
+
+    if (atomic_load_explicit(&set->settled, memory_order_acquire))
+        return set->words[word];
+    for (uint64_t id = from; id < to; id++)
+        bits |= (uint64_t)(set->states >> hs_summary_state(summaries[id]) & 1) << (id - first);
+    return bits;
+}
+
 /* Runs `run(context, shard)` for each shard of the blocks [from, to) on all threads of the dump. Shard s has the ids
  * hs_shard_from(set, s) up to the next one's. */
 void hs_set_parallel(const struct hs_set *set, void (*run)(void *context, size_t shard), void *context);

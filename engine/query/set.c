@@ -193,9 +193,35 @@ enum hs_status hs_set_create(struct hs_dump *dump, const struct hs_set_options *
     return HS_OK;
 }
 
+/* What a pass over shards of a set shares. */
+struct pass {
+    struct hs_set *set;
+    const uint64_t *summaries;
+    atomic_uint_fast64_t count, bytes;
+};
+
+/* The words of a shard: no two shards share one. */
+static size_t first_word(const struct hs_set *set, size_t shard)
+{
+    return hs_shard_from(set, shard) / 64;
+}
+static size_t end_word(const struct hs_set *set, size_t shard)
+{
+    return ((size_t)hs_shard_to(set, shard) + 63) / 64;
+}
+
 static void settle_shard(void *context, size_t shard)
 {
-    struct hs_set *set = context;
+    const struct pass *pass = context;
+
+    for (size_t word = first_word(pass->set, shard); word < end_word(pass->set, shard); word++)
+        pass->set->words[word] = hs_set_bits(pass->set, pass->summaries, word);
+}
+
+/* Where there is no memory for summaries. */
+static void settle_slowly(void *context, size_t shard)
+{
+    struct hs_set *set = ((struct pass *)context)->set;
     struct hs_set_cursor cursor;
     struct hs_spot spots[HS_BATCH];
     size_t count;
@@ -215,31 +241,30 @@ static void settle(const struct hs_set *set)
         return;
     pthread_mutex_lock(&own->dump->lock);
     if (!atomic_load_explicit(&own->settled, memory_order_relaxed)) {
-        hs_set_parallel(own, settle_shard, own);
+        struct pass pass = {.set = own, .summaries = hs_blocks_summaries(own->blocks, own->dump->thread_count)};
+
+        hs_set_parallel(own, pass.summaries ? settle_shard : settle_slowly, &pass);
         atomic_store_explicit(&own->settled, true, memory_order_release);
     }
     pthread_mutex_unlock(&own->dump->lock);
 }
 
 /* Counts what the words of a new set say. */
-struct count_pass {
-    struct hs_set *set;
-    atomic_uint_fast64_t count, bytes;
-};
-
 static void count_shard(void *context, size_t shard)
 {
-    struct count_pass *pass = context;
-    struct hs_set_cursor cursor;
-    struct hs_spot spots[HS_BATCH];
+    struct pass *pass = context;
+    const struct hs_set *set = pass->set;
     uint64_t count = 0, bytes = 0;
-    size_t taken;
 
-    hs_set_cursor_init(&cursor, pass->set, hs_shard_from(pass->set, shard), hs_shard_to(pass->set, shard));
-    while ((taken = hs_set_cursor_take(&cursor, spots)) > 0) {
-        count += taken;
-        for (size_t i = 0; i < taken; i++)
-            bytes += spots[i].brief.size;
+    for (size_t word = first_word(set, shard); word < end_word(set, shard); word++) {
+        uint64_t bits = set->words[word];
+
+        count += hs_popcount(bits);
+        for (; bits; bits &= bits - 1) {
+            uint32_t id = (uint32_t)(word * 64) + (uint32_t)__builtin_ctzll(bits);
+
+            bytes += hs_summary_size(set->blocks, id, pass->summaries[id]);
+        }
     }
     atomic_fetch_add_explicit(&pass->count, count, memory_order_relaxed);
     atomic_fetch_add_explicit(&pass->bytes, bytes, memory_order_relaxed);
@@ -248,7 +273,7 @@ static void count_shard(void *context, size_t shard)
 enum hs_status hs_set_combine(const struct hs_set *a, enum hs_set_op op, const struct hs_set *b,
                               struct hs_set **set_ret, struct hs_error *err)
 {
-    struct count_pass pass = {0};
+    struct pass pass = {.summaries = hs_blocks_summaries(a->blocks, a->dump->thread_count)};
     struct hs_set *set;
 
     if (a->blocks != b->blocks)
@@ -256,8 +281,10 @@ enum hs_status hs_set_combine(const struct hs_set *a, enum hs_set_op op, const s
     settle(a);
     settle(b);
     set = hs_set_new(a->dump, a->blocks);
-    if (!set)
+    if (!set || !pass.summaries) {
+        hs_set_destroy(set);
         return hs_fail_memory(err, "a set of blocks");
+    }
     for (size_t i = 0; i < word_count(a); i++) {
         switch (op) {
         case HS_SET_OR: set->words[i] = a->words[i] | b->words[i]; break;

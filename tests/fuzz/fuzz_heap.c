@@ -48,6 +48,22 @@ static void check_blocks(const struct hs_blocks *blocks, struct hs_dump *dump)
     (void)dump;
 }
 
+/* A summary says what the block says. */
+static void check_summaries(const struct hs_blocks *blocks)
+{
+    const uint64_t *summaries = hs_blocks_summaries(blocks, 2);
+    struct hs_block block;
+    struct hs_brief brief;
+
+    for (uint32_t id = 0; summaries && id < hs_blocks_count(blocks); id++) {
+        check(hs_blocks_get(blocks, id, &block) == HS_OK);
+        hs_summary_brief(blocks, id, summaries[id], &brief);
+        check(brief.state == block.state && brief.size == block.size && brief.total == block.total &&
+              brief.flags == block.flags);
+        check(hs_summary_stored(summaries[id]) == (block.has_stored ? block.stored : UINT32_MAX));
+    }
+}
+
 static void group(struct hs_dump *dump, uint8_t choice)
 {
     static const enum hs_key keys[][2] = {{HS_KEY_SIZE, HS_KEY_HEAP},
@@ -146,6 +162,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (hs_dump_open_bytes("fuzz", bytes, dump_size, &options, &dump, NULL) == HS_OK) {
         if (hs_dump_blocks(dump, NULL, &blocks, NULL) == HS_OK) {
             check_blocks(blocks, dump);
+            group(dump, data[0] >> 6);
+            check_summaries(blocks);
             group(dump, data[0] >> 6);
             (void)!hs_dump_usage(dump, &usage, NULL);
         }

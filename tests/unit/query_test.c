@@ -260,6 +260,41 @@ static void test_two_dumps(void **state)
     fixture_deinit(&g);
 }
 
+static void test_summaries(void **state)
+{
+    (void)state;
+    for (unsigned round = 0; round < 4; round++) {
+        struct fixture f;
+        const uint64_t *summaries;
+        uint32_t tagged = 0, large = 0;
+
+        fixture_init(&f, round & 1 ? 8 : 4, round & 2 ? 70000 : 11, round & 2 ? 3 : 1);
+        summaries = hs_blocks_summaries(f.blocks, f.dump->thread_count);
+        assert_non_null(summaries);
+        assert_ptr_equal(hs_blocks_summaries(f.blocks, 1), summaries);
+        for (uint32_t id = 0; id < f.count; id++) {
+            struct hs_block block;
+            struct hs_brief brief;
+
+            assert_int_equal(hs_blocks_get(f.blocks, id, &block), HS_OK);
+            hs_summary_brief(f.blocks, id, summaries[id], &brief);
+            assert_int_equal(brief.state, block.state);
+            assert_int_equal(brief.flags, block.flags);
+            assert_int_equal(brief.size, block.size);
+            assert_int_equal(brief.total, block.total);
+            assert_int_equal(hs_summary_state(summaries[id]), block.state);
+            assert_int_equal(hs_summary_size(f.blocks, id, summaries[id]), block.size);
+            assert_int_equal(hs_summary_stored(summaries[id]), block.has_stored ? block.stored : UINT32_MAX);
+            assert_int_equal((summaries[id] & HS_SUMMARY_TAGGED) != 0, block.has_stored && block.tag != 0);
+            tagged += block.has_stored && block.tag;
+            large += (summaries[id] & HS_SUMMARY_SIZE) == HS_SUMMARY_SIZE;
+        }
+        assert_true(tagged > 0);
+        assert_true(large > 0); /* a size that does not fit its bits */
+        fixture_deinit(&f);
+    }
+}
+
 /* ---- groups ---- */
 
 static uint64_t key_of(const struct fixture *f, const struct hs_block *block, enum hs_key key)
@@ -351,13 +386,17 @@ static void assert_groups(const struct fixture *f, const struct hs_set *set, con
     hs_groups_destroy(groups);
 }
 
+/* Out of headers, and out of summaries once these are there. */
 static void test_groups(void **state)
 {
     (void)state;
-    for (unsigned pointer = 4; pointer <= 8; pointer += 4) {
+    for (unsigned round = 0; round < 4; round++) {
         struct fixture f;
 
-        fixture_init(&f, pointer, 1500, 2);
+        fixture_init(&f, round & 1 ? 8 : 4, 1500, 2);
+        assert_null(hs_blocks_summaries_made(f.blocks));
+        if (round & 2)
+            assert_non_null(hs_blocks_summaries(f.blocks, 2));
         for (size_t i = 0; i < CHOICES; i++) {
             struct hs_set *set = create(&f, &choices[i]);
 
@@ -411,6 +450,9 @@ static void test_group_threads(void **state)
             hs_set_group(set, (enum hs_key[]){HS_KEY_SIZE, HS_KEY_HEAP}, NULL, 2, NULL, &groups[i][1], NULL), HS_OK);
         if (i == 2)
             assert_groups(&f[i], set, (enum hs_key[]){HS_KEY_STATE}, 1);
+        assert_non_null(hs_blocks_summaries(f[i].blocks, threads[i]));
+        if (i == 2)
+            assert_groups(&f[i], set, (enum hs_key[]){HS_KEY_HEAP, HS_KEY_STATE}, 2);
         hs_set_destroy(set);
     }
     assert_true(f[0].count > 2 * HS_SHARD_BLOCKS);
@@ -571,9 +613,9 @@ static void test_allocations_fail(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sets),    cmocka_unit_test(test_algebra),          cmocka_unit_test(test_two_dumps),
-        cmocka_unit_test(test_groups),  cmocka_unit_test(test_group_misuse),     cmocka_unit_test(test_group_threads),
-        cmocka_unit_test(test_refused), cmocka_unit_test(test_allocations_fail),
+        cmocka_unit_test(test_sets),          cmocka_unit_test(test_algebra), cmocka_unit_test(test_two_dumps),
+        cmocka_unit_test(test_summaries),     cmocka_unit_test(test_groups),  cmocka_unit_test(test_group_misuse),
+        cmocka_unit_test(test_group_threads), cmocka_unit_test(test_refused), cmocka_unit_test(test_allocations_fail),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

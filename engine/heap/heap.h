@@ -24,7 +24,7 @@ struct hs_extent {
     uint64_t *starts;         /* run: one bit a unit, set where a block begins */
     uint32_t *ranks;          /* run: blocks before each HS_RANK_WORDS words */
 };
-#define HS_RANK_WORDS 8u
+#define HS_RANK_WORDS 2u
 
 /* A segment and where its extents stand. */
 struct hs_heap_segment {

@@ -562,10 +562,15 @@ enum hs_status hs_set_referenced(const struct hs_set *set, const struct hs_refer
     pointed = hs_set_new(set->dump, set->blocks);
     if (!pointed)
         return hs_fail_memory(err, "a set of blocks");
+    if (from)
+        sources = 1u << HS_SOURCE_BLOCK;
     status = from ? scan_run(set->dump, from, false, job, &own, err) : hs_dump_scan(set->dump, job, &scan, err);
     if (status == HS_OK) {
+        bool settled = atomic_load(&set->settled);
+
         for (size_t word = 0; word < (size_t)set->blocks->count / 64 + 1; word++)
-            pointed->words[word] = hs_scan_word(own ? own : scan, word, sources, aims);
+            if (!settled || set->words[word])
+                pointed->words[word] = hs_scan_word(own ? own : scan, word, sources, aims);
         status = hs_set_combine(set, HS_SET_AND, pointed, set_ret, err);
     }
     free(own);

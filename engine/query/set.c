@@ -339,20 +339,35 @@ enum hs_status hs_set_next(const struct hs_set *set, uint32_t id, uint32_t *id_r
     return HS_OK;
 }
 
+struct label_pass {
+    const struct hs_set *set;
+    struct hs_blocks *blocks;
+    uint16_t number;
+};
+
+/* Each block is of one shard, so no two threads label the same. */
+static void label_shard(void *context, size_t shard)
+{
+    const struct label_pass *pass = context;
+    uint32_t to = hs_shard_to(pass->set, shard);
+
+    for (size_t word = hs_shard_from(pass->set, shard) / 64; (uint64_t)word * 64 < to; word++)
+        for (uint64_t bits = pass->set->words[word]; bits; bits &= bits - 1)
+            hs_blocks_set_label(pass->blocks, (uint32_t)(word * 64) + (uint32_t)__builtin_ctzll(bits), pass->number);
+}
+
 enum hs_status hs_set_label(const struct hs_set *set, const struct hs_label *label, struct hs_error *err)
 {
-    struct hs_blocks *blocks = (struct hs_blocks *)(uintptr_t)set->blocks;
-    uint32_t id = 0;
-    uint16_t number;
+    struct label_pass pass = {.set = set, .blocks = (struct hs_blocks *)(uintptr_t)set->blocks};
     enum hs_status status;
 
     if (!(label->confidence >= 0 && label->confidence <= 1))
         return hs_fail(err, HS_ERR_ARGUMENT, HS_NO_OFF, HS_NO_VA, "a confidence of %g, expected 0 to 1",
                        label->confidence);
-    status = hs_blocks_add_label(blocks, label, &number, err);
+    status = hs_blocks_add_label(pass.blocks, label, &pass.number, err);
     if (status != HS_OK)
         return status;
-    for (; hs_set_next(set, id, &id) == HS_OK; id++)
-        hs_blocks_set_label(blocks, id, number);
+    settle(set);
+    hs_set_parallel(set, label_shard, &pass);
     return HS_OK;
 }

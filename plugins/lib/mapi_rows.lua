@@ -89,9 +89,8 @@ local function share_linked(signature, list)
         site.linked_blocks, site.linked_bytes = 0, 0
         if i == 1 then
             site.linked_blocks, site.linked_bytes = blocks, bytes
-        elseif site.lost > 0 then
-            local linked = linked_to(signature.lost:where("stored in {" .. table.concat(site.stored, ", ") .. "}"),
-                signature.linked)
+        elseif site.gone then
+            local linked = linked_to(site.gone, signature.linked)
             site.linked_blocks, site.linked_bytes = linked:count(), linked:bytes()
             blocks, bytes = blocks - site.linked_blocks, bytes - site.linked_bytes
         end
@@ -100,45 +99,42 @@ end
 
 local AT_ONCE <const> = 16 -- filters of one pass
 
--- A block of each group by stored index, in their order; false where the group stores none.
-local function one_of_each(set, groups)
-    local examples = {}
+-- The blocks of each group by stored index, in their order.
+local function by_stored(set, groups)
+    local sets = {}
     for from = 1, #groups, AT_ONCE do
         local filters = {}
         for i = from, math.min(from + AT_ONCE - 1, #groups) do
-            filters[#filters + 1] = ("stored == %d"):format(groups[i].stored or -1)
+            local stored = groups[i].stored
+            filters[#filters + 1] = stored and ("stored == %d"):format(stored) or "not stored >= 0"
         end
-        for _, some in ipairs { set:where(table.unpack(filters)) } do
-            examples[#examples + 1] = some:sample(1)[1] or false
-        end
+        table.move({ set:where(table.unpack(filters)) }, 1, #filters, from, sets)
     end
-    return examples
+    return sets
 end
 
 -- Rows by the call site that has them allocated: { caller, blocks, lost, lost_bytes, linked_blocks, linked_bytes,
 -- trace, confidence, maker, allocator }, most lost rows first. Blocks whose stack is not known are one entry without a
 -- trace.
 local function callers(dump, signature, attribution)
-    local by_caller, list, lost_of = {}, {}, {}
-    for row in signature.lost:group "stored" do lost_of[row.stored or -1] = row end
+    local by_caller, list = {}, {}
     local function entry(key)
         if not by_caller[key] then
-            by_caller[key] = { blocks = 0, lost = 0, lost_bytes = 0, sum = 0, stored = {} }
+            by_caller[key] = { blocks = 0, lost = 0, lost_bytes = 0, sum = 0 }
             list[#list + 1] = by_caller[key]
         end
         return by_caller[key]
     end
     local groups = signature.set:group("stored"):top(STORED_MAX, "count")
-    local examples = one_of_each(signature.set, groups)
+    local sets = by_stored(signature.set, groups)
     for i, row in ipairs(groups) do
-        local some = examples[i]
         local trace, confidence
-        if some then trace, confidence = attribution:of(some) end
+        if row.stored then trace, confidence = attribution:of(sets[i]:sample(1)[1]) end
         local caller = trace and trace.readable and (trace:caller() or trace.frames[#trace.frames])
-        local one, gone = entry(caller or 0), lost_of[row.stored or -1]
-        one.blocks, one.lost = one.blocks + row.count, one.lost + (gone and gone.count or 0)
-        one.lost_bytes = one.lost_bytes + (gone and gone.bytes or 0)
-        one.stored[#one.stored + 1] = row.stored or -1
+        local one, gone = entry(caller or 0), sets[i] & signature.lost
+        one.blocks, one.lost = one.blocks + row.count, one.lost + gone:count()
+        one.lost_bytes = one.lost_bytes + gone:bytes()
+        if gone:count() > 0 then one.gone = one.gone and join(one.gone, gone) or gone end
         if caller then
             one.caller, one.sum = caller, one.sum + confidence * row.count
             if row.count > (one.most or 0) then one.most, one.trace = row.count, trace end

@@ -86,7 +86,7 @@ struct one_block {
     struct hs_heaps heaps;
     struct hs_blocks blocks;
     uint64_t starts[128]; /* of the longest vector, with its ranks */
-    uint32_t ranks[17];
+    uint32_t ranks[128 / HS_RANK_WORDS + 1];
     hs_va front_end;
     hs_va *lookaside;
     size_t lookaside_count, first_segment[2];

@@ -58,15 +58,20 @@ local count, bytes = chosen:count(), chosen:bytes()
 local function footer()
     text.say("%s, %s bytes (%s)", text.plural(count, "block"), text.count(bytes), text.size(bytes))
     pick.print_unread(dump, heaps)
+    if not args.heap then
+        pick.print_list_doubt(dump)
+    end
 end
 
--- Bytes of these heaps that could not be read, for JSON.
-local function unread()
-    local sum = 0
+-- The answer as JSON, with what of these heaps could not be read.
+local function result(fields)
+    local unread = 0
     for _, heap in ipairs(heaps) do
-        sum = sum + pick.unread(heap)
+        unread = unread + pick.unread(heap)
     end
-    return sum
+    fields.blocks, fields.bytes, fields.unread, fields.unsized = count, bytes, unread, pick.count_unsized(heaps)
+    fields.heap_list = not args.heap and dump.heap_list or nil
+    return report:result(fields)
 end
 
 -- The first `limit` blocks.
@@ -109,9 +114,8 @@ end
 if names then
     local groups = keys.groups(chosen, names, "S")
     if args.json then
-        return report:result {
-            blocks = count, bytes = bytes, unread = unread(), by = names, group_count = #groups,
-            groups = keys.json(dump, names, groups, args.limit, bytes),
+        return result {
+            by = names, group_count = #groups, groups = keys.json(dump, names, groups, args.limit, bytes),
         }
     end
     keys.print(dump, names, groups, args.limit, bytes, "these blocks' bytes")
@@ -121,7 +125,7 @@ elseif args.json then
     each_shown(function(block)
         rows[#rows + 1] = entry.json(dump, block)
     end)
-    return report:result { blocks = count, bytes = bytes, unread = unread(), rows = rows }
+    return result { rows = rows }
 else
     print_blocks()
 end

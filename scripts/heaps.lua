@@ -56,6 +56,7 @@ local function heap_json(heap)
     row.large_blocks, row.large_committed = heap.large_count, heap.large_committed
     row.has_lock, row.contention, row.front_end = heap.has_lock, heap.contention_count, heap.front_end
     row.unread, row.unread_percent = pick.unread(heap)
+    row.unread_segments, row.unread_large = heap.unread_segments, heap.unread_large
     if args.wide then
         row.busy_blocks, row.busy_bytes = heap.busy_count, heap.busy_bytes
     end
@@ -67,7 +68,7 @@ if args.json then
     for heap in dump:heaps() do
         rows[#rows + 1] = heap_json(heap)
     end
-    return report:result { global_flag = text.hex(flag), heaps = rows }
+    return report:result { global_flag = text.hex(flag), heap_list = dump.heap_list, heaps = rows }
 end
 
 local function print_aids()
@@ -136,5 +137,6 @@ for heap in dump:heaps() do
     print_heap(heap)
 end
 pick.print_unread(dump, heaps)
+pick.print_list_doubt(dump)
 local sums = pick.heap_sums(dump)
 print(sums.count > 0 and pick.heap_line(sums) or "No heap was found.")

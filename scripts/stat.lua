@@ -64,7 +64,7 @@ local function json_list(chosen, heaps)
     local groups, count, bytes = keys.groups(chosen, names, args.grp), chosen:count(), chosen:bytes()
     return {
         groups = keys.json(dump, names, groups, args.top, bytes), group_count = #groups, blocks = count,
-        bytes = bytes, unread = unread_bytes(heaps),
+        bytes = bytes, unread = unread_bytes(heaps), unsized = pick.count_unsized(heaps),
     }
 end
 
@@ -100,7 +100,9 @@ if args.json then
     else
         lists[1] = json_list(choose(), heaps)
     end
-    return report:result { by = names, order = args.grp, state = state, lists = lists }
+    return report:result {
+        by = names, order = args.grp, state = state, lists = lists, heap_list = not args.heap and dump.heap_list or nil,
+    }
 end
 
 if not args.heap then
@@ -117,4 +119,7 @@ if args.heap or args.per_heap then
     end
 else
     print_list(string.format("all %s together", text.plural(#heaps, "heap")), choose(), heaps)
+end
+if not args.heap then
+    pick.print_list_doubt(dump)
 end

@@ -61,6 +61,8 @@ const struct hs_traces *bind_traces(lua_State *lua, int owner_idx)
 
 void bind_heap_asked(struct bind_dump *owner, size_t heap_idx)
 {
+    if (heap_idx == SIZE_MAX)
+        owner->heap_list_asked = true;
     if (heap_idx == SIZE_MAX || !owner->heap_asked)
         owner->all_heaps_asked = true;
     else if (heap_idx < owner->heap_count)
@@ -73,12 +75,15 @@ static bool incomplete(const struct bind_dump *box)
 {
     if (box->traces && hs_traces_info(box->traces)->unreadable > 0)
         return true;
+    if (box->heap_list_asked && hs_dump_heap_list(box->dump) != HS_HEAP_LIST_WHOLE)
+        return true;
     if (!box->blocks)
         return false;
     for (size_t i = 0; i < box->heap_count; i++) {
         const struct hs_heap *heap = hs_dump_heap(box->dump, i);
         bool asked = box->all_heaps_asked || (box->heap_asked && box->heap_asked[i]);
-        if (heap && asked && (heap->unread_size > 0 || heap->reason[0]))
+        if (heap && asked &&
+            (heap->unread_size > 0 || heap->unread_segments > 0 || heap->unread_large > 0 || heap->reason[0]))
             return true;
     }
     return false;
@@ -152,6 +157,14 @@ static void push_has_traces(lua_State *lua)
     lua_pushboolean(lua, bind_traces(lua, 1) != NULL);
 }
 
+static void push_heap_list(lua_State *lua)
+{
+    bind_heaps(lua, 1);
+    struct bind_dump *box = bind_check_dump(lua, 1);
+    box->heap_list_asked = true;
+    lua_pushstring(lua, hs_heap_list_name(hs_dump_heap_list(box->dump)));
+}
+
 static void push_damaged(lua_State *lua)
 {
     const struct bind_dump *box = bind_check_dump(lua, 1);
@@ -180,6 +193,7 @@ static const struct bind_field dump_fields[] = {
     BIND_PUSH("has_traces", push_has_traces),
     BIND_PUSH("traces", bind_dump_traces),
     BIND_PUSH("damaged", push_damaged),
+    BIND_PUSH("heap_list", push_heap_list),
     BIND_END,
 };
 

@@ -192,6 +192,8 @@ static const struct bind_field heap_fields[] = {
     BIND_PUSH("uncommitted_bytes", push_hole_bytes),
     BIND_PUSH("uncommitted_count", push_hole_count),
     BIND_PUSH("unread_size", push_unread),
+    BIND_MEMBER("unread_segments", BIND_U32, hs_heap, unread_segments),
+    BIND_MEMBER("unread_large", BIND_U32, hs_heap, unread_large),
     BIND_END,
 };
 

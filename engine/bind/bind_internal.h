@@ -62,9 +62,10 @@ struct bind_dump {
     bool traces_known;
     bool heaps_known;
     size_t heap_count;
-    bool all_heaps_asked;
-    uint8_t *heap_asked; /* heap_count flags, NULL if there was no memory for them (then all count as asked) */
-    bool incomplete;     /* the answer kept for after closing */
+    bool heap_list_asked; /* somebody wanted all heaps that the process has */
+    bool all_heaps_asked; /* and all that they hold */
+    uint8_t *heap_asked;  /* heap_count flags, NULL if there was no memory for them (then all count as asked) */
+    bool incomplete;      /* the answer kept for after closing */
 };
 
 struct bind_view {

@@ -383,6 +383,11 @@ const struct hs_heap *hs_dump_heap(const struct hs_dump *dump, size_t idx)
     return dump->has_heaps && idx < dump->heaps.count ? &dump->heaps.heaps[idx] : NULL;
 }
 
+enum hs_heap_list hs_dump_heap_list(const struct hs_dump *dump)
+{
+    return dump->has_heaps ? dump->heaps.list : HS_HEAP_LIST_MISSING;
+}
+
 size_t hs_dump_segment_count(const struct hs_dump *dump, size_t heap_idx)
 {
     return dump->has_heaps && heap_idx < dump->heaps.count

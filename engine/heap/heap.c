@@ -27,6 +27,16 @@ const char *hs_heap_kind_name(enum hs_heap_kind kind)
     return "unknown";
 }
 
+const char *hs_heap_list_name(enum hs_heap_list list)
+{
+    switch (list) {
+    case HS_HEAP_LIST_WHOLE: return "whole";
+    case HS_HEAP_LIST_PART: return "part";
+    case HS_HEAP_LIST_MISSING: break;
+    }
+    return "missing";
+}
+
 const char *hs_block_state_name(enum hs_block_state state)
 {
     switch (state) {
@@ -151,26 +161,30 @@ static void add_heap(struct hs_heaps *heaps, hs_va va)
     heaps->count++;
 }
 
-/* The PEB's list; how many entries were there to read. */
-static size_t heaps_from_peb(struct hs_heaps *heaps)
+/* The PEB's list, and how much of it could be read. */
+static enum hs_heap_list heaps_from_peb(struct hs_heaps *heaps)
 {
     const struct hs_process *process = heaps->process;
     hs_va peb = process->facts.peb_va;
     uint64_t count, list, va, empty = 0;
     size_t pointer = process->space->pointer_size;
+    enum hs_heap_list list_read = HS_HEAP_LIST_WHOLE;
 
     if (!peb || !hs_layout_read(process->layout, process->space, peb, HS_FIELD_PEB_NUMBER_OF_HEAPS, &count) ||
         !hs_layout_read(process->layout, process->space, peb, HS_FIELD_PEB_PROCESS_HEAPS, &list))
-        return 0;
+        return HS_HEAP_LIST_MISSING;
     if (count == 0 && hs_layout_read(process->layout, process->space, peb, HS_FIELD_PEB_PROCESS_HEAP, &va) && va) {
         hs_notes_add(heaps->notes, "PEB %08" PRIx64 ": its heap list is empty, only the default heap is known", peb);
         add_heap(heaps, va);
-        return 1;
+        return HS_HEAP_LIST_PART;
     }
+    if (count == 0)
+        return HS_HEAP_LIST_MISSING;
     if (count > HEAPS_MAX) {
         hs_notes_add(heaps->notes, "PEB %08" PRIx64 ": NumberOfHeaps is %" PRIu64 ", only %u are read", peb, count,
                      HEAPS_MAX);
         count = HEAPS_MAX;
+        list_read = HS_HEAP_LIST_PART;
     }
     for (uint64_t i = 0; i < count; i++) {
         if (!hs_space_pointer(process->space, list + i * pointer, &va)) {
@@ -178,17 +192,19 @@ static size_t heaps_from_peb(struct hs_heaps *heaps)
                          "PEB %08" PRIx64 ": entry %" PRIu64 " of %" PRIu64 " of the heap list at %08" PRIx64
                          " is not in the dump",
                          peb, i, count, list);
-            return i;
+            return i ? HS_HEAP_LIST_PART : HS_HEAP_LIST_MISSING;
         }
         if (va == 0)
             empty++;
         else
             add_heap(heaps, va);
     }
-    if (empty)
+    if (empty) {
         hs_notes_add(heaps->notes, "PEB %08" PRIx64 ": %" PRIu64 " of %" PRIu64 " entries of the heap list are 0", peb,
                      empty, count);
-    return count;
+        list_read = HS_HEAP_LIST_PART;
+    }
+    return list_read;
 }
 
 /* Without a list: every place where a heap may start and that has a heap's signature and a segment record of its own. */
@@ -214,9 +230,8 @@ static void heaps_from_signatures(struct hs_heaps *heaps)
                 add_heap(heaps, va);
         }
     }
-    if (heaps->count)
-        hs_notes_add(heaps->notes, "the PEB's heap list cannot be read: %zu heaps were found by their signatures",
-                     heaps->count);
+    hs_notes_add(heaps->notes, "the PEB's heap list cannot be read: %zu heaps were found by their signatures",
+                 heaps->count);
 }
 
 static int compare_by_va(const void *a, const void *b)
@@ -386,7 +401,8 @@ enum hs_status hs_heaps_init(struct hs_heaps *heaps, const struct hs_process *pr
     if (process->facts.wow64)
         hs_notes_add(notes, "a 32-bit process dumped by a 64-bit debugger (WOW64): its 32-bit heaps are not read; "
                             "dump it with the 32-bit debugger or %%windir%%\\SysWOW64\\taskmgr.exe");
-    if (heaps_from_peb(heaps) == 0)
+    heaps->list = heaps_from_peb(heaps);
+    if (heaps->list == HS_HEAP_LIST_MISSING)
         heaps_from_signatures(heaps);
     status = read_heaps(heaps, err);
     if (status == HS_OK)

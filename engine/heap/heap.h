@@ -48,6 +48,7 @@ struct hs_heaps {
 
     struct hs_heap *heaps;
     size_t count;
+    enum hs_heap_list list;
     hs_va *front_end_va; /* a heap: user address of its look-aside array, or 0 */
     hs_va **lookaside;   /* a heap: header addresses of blocks on look-aside lists, sorted */
     size_t *lookaside_count;

@@ -255,6 +255,8 @@ static enum hs_status read_segment(struct hs_heaps *heaps, size_t heap_idx, unsi
     enum hs_status status;
     hs_va last;
 
+    if (reason)
+        heap->unread_segments++;
     for (size_t i = heaps->first_segment[heap_idx]; !reason && i < heaps->segment_count; i++)
         if (heaps->segments[i].facts.base_va == segment.facts.base_va)
             reason = "it is listed twice";
@@ -295,8 +297,10 @@ static enum hs_status read_large(struct hs_heaps *heaps, size_t heap_idx, struct
     uint64_t limit = address_limit(process->space);
     hs_va previous = head, va;
 
-    if (!hs_space_pointer(process->space, head, &va))
+    if (!hs_space_pointer(process->space, head, &va)) {
+        heap->unread_large++;
         return HS_OK;
+    }
     while (va != head) {
         struct hs_span view = hs_space_view(process->space, va);
         struct hs_span entry;
@@ -318,6 +322,7 @@ static enum hs_status read_large(struct hs_heaps *heaps, size_t heap_idx, struct
             hs_notes_add(heaps->notes,
                          "heap %08" PRIx64 ": the list of large blocks ends after %" PRIu32 ": entry %08" PRIx64 " %s",
                          heap->va, heap->large_count, va, reason);
+            heap->unread_large++;
             return HS_OK;
         }
         extent.size = hs_layout_load(layout, entry, HS_FIELD_VIRTUAL_COMMIT_SIZE);
@@ -325,6 +330,7 @@ static enum hs_status read_large(struct hs_heaps *heaps, size_t heap_idx, struct
             hs_notes_add(heaps->notes,
                          "heap %08" PRIx64 ": large block %08" PRIx64 " has commit size 0x%" PRIx64 " and is left out",
                          heap->va, va, extent.size);
+            heap->unread_large++;
         } else {
             if ((status = hs_heaps_add_extent(heaps, &extent, err)) != HS_OK)
                 return status;
@@ -350,6 +356,7 @@ enum hs_status hs_nt_read(struct hs_heaps *heaps, size_t heap_idx, struct hs_err
 
         if (!hs_space_pointer(space, table + (uint64_t)i * space->pointer_size, &va)) {
             hs_notes_add(heaps->notes, "heap %08" PRIx64 ": its table of segments is not in the dump", heap->va);
+            heap->unread_segments++;
             break;
         }
         if (va && (status = read_segment(heaps, heap_idx, i, va, err)) != HS_OK)

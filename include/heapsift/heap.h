@@ -40,7 +40,9 @@ struct hs_heap {
     bool has_contention;
     uint32_t contention_count; /* of the lock's critical section, if has_contention */
     enum hs_front_end front_end;
-    uint64_t unread_size; /* bytes of the heap that the dump lacks or that make no sense; known after the walk */
+    uint64_t unread_size;     /* bytes of the heap that the dump lacks or that make no sense; known after the walk */
+    uint32_t unread_segments; /* segments whose records cannot be read: of a size that nobody knows, in no sum */
+    uint32_t unread_large;    /* large blocks without a size that makes sense; one more where their list breaks off */
 };
 
 struct hs_segment {
@@ -56,6 +58,17 @@ struct hs_segment {
 /* Finds the heaps when first asked; walks no blocks. A process whose PEB is missing has heaps if they can be found by
  * their signatures; a note says so. HS_ERR_MEMORY. */
 HS_MUST_CHECK HS_API enum hs_status hs_dump_heaps(struct hs_dump *dump, size_t *count_ret, struct hs_error *err);
+
+enum hs_heap_list {
+    HS_HEAP_LIST_WHOLE,
+    HS_HEAP_LIST_PART,   /* some of its entries cannot be read or name no heap: heaps may be missing */
+    HS_HEAP_LIST_MISSING /* no entry can be read: heaps were looked for by their signatures, some may be missing */
+};
+
+/* "whole", "part", "missing". Static. */
+HS_API const char *hs_heap_list_name(enum hs_heap_list list);
+/* After hs_dump_heaps: how much of the PEB's list of heaps could be read. */
+HS_API enum hs_heap_list hs_dump_heap_list(const struct hs_dump *dump);
 /* After hs_dump_heaps: the idx-th heap in the order of the PEB's list. NULL past the last. */
 HS_API const struct hs_heap *hs_dump_heap(const struct hs_dump *dump, size_t idx);
 HS_API size_t hs_dump_segment_count(const struct hs_dump *dump, size_t heap_idx);

@@ -190,6 +190,8 @@ function file:close() end
 ---@field has_traces boolean whether the process has a stack trace database
 ---@field traces? traces the stack trace database; nil if there is none
 ---@field damaged boolean whether something of it could not be read so far: see notes()
+---@field heap_list "whole"|"part"|"missing" how much of the PEB's list of heaps could be read; part: heaps may be
+---missing; missing: heaps were looked for by their signatures, some may be missing
 local dump = {}
 
 ---Closes the file. Closing twice is allowed; `local d <close>` does it at the end of a block.
@@ -477,6 +479,8 @@ function module:find_symbols(pattern) end
 ---@field uncommitted_bytes integer (walk)
 ---@field uncommitted_count integer (walk)
 ---@field unread_size integer bytes that the dump lacks or that make no sense (walk)
+---@field unread_segments integer segments whose records cannot be read: of a size that nobody knows, in no sum
+---@field unread_large integer large blocks without a size that makes sense; one more where their list breaks off
 local heap = {}
 
 ---A set of this heap's blocks.

@@ -17,9 +17,11 @@ function lost.all_seen(dump)
     local info = dump:info()
     if not info.full_memory then return false, "the dump does not hold all memory" end
     if info.cut then return false, "the dump is cut" end
+    if dump.heap_list ~= "whole" then return false, "heaps may be missing from the list of heaps" end
     local unread, committed = 0, 0
     for heap in dump:heaps() do
         if heap.reason then return false, "not every heap is read" end
+        if heap.unread_segments + heap.unread_large > 0 then return false, "part of a heap could not be read" end
         unread, committed = unread + heap.unread_size, committed + heap.committed + heap.large_committed
     end
     if unread > UNREAD * committed then return false, "part of a heap could not be read" end

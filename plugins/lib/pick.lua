@@ -86,18 +86,58 @@ function pick.unread(heap)
     return bytes, committed > 0 and bytes <= committed and 100 * bytes / committed or nil
 end
 
--- One line for each of these heaps that could not be read as a whole.
+-- What of a heap could not be read and has no size that is known: an array of texts, "2 segments of unknown size".
+function pick.unsized(heap)
+    local list = {}
+    if heap.unread_segments > 0 then
+        list[#list + 1] = text.plural(heap.unread_segments, "segment") .. " of unknown size"
+    end
+    if heap.unread_large > 0 then
+        list[#list + 1] = "at least " .. text.plural(heap.unread_large, "large block") .. " of unknown size"
+    end
+    return list
+end
+
+-- Pieces of these heaps that could not be read and whose size is not known.
+function pick.count_unsized(heaps)
+    local count = 0
+    for _, heap in ipairs(heaps) do
+        count = count + heap.unread_segments + heap.unread_large
+    end
+    return count
+end
+
+-- What of these heaps could not be read, a line each.
 function pick.print_unread(dump, heaps, indent)
     for _, heap in ipairs(heaps) do
         local bytes, percent = pick.unread(heap)
+        local start = (indent or "") .. "heap " .. text.address(dump, heap.address)
         if pick.is_read(heap) and bytes > 0 then
             local share = not percent and "more than it says to have committed"
                 or string.format("%s of its %s of committed memory",
                     percent < 0.1 and "less than 0.1 %" or string.format("%.1f %%", percent),
                     text.size(heap.committed + heap.large_committed))
-            text.say("%sheap %s: %s bytes could not be read, %s", indent or "", text.address(dump, heap.address),
-                text.count(bytes), share)
+            text.say("%s: %s bytes could not be read, %s", start, text.count(bytes), share)
         end
+        for _, part in ipairs(pick.unsized(heap)) do
+            text.say("%s: %s could not be read", start, part)
+        end
+    end
+end
+
+-- Why heaps may be missing from the list of heaps; nil if none can be.
+function pick.list_doubt(dump)
+    return dump.heap_list == "part" and "the PEB's list of heaps could be read in part only: heaps may be missing"
+        or dump.heap_list == "missing" and
+            "the PEB's list of heaps could not be read: only heaps that their signatures gave away are known"
+        or nil
+end
+
+-- The same as a line, for what is said of all heaps.
+function pick.print_list_doubt(dump, indent)
+    local doubt = pick.list_doubt(dump)
+    if doubt then
+        print((indent or "") .. doubt)
     end
 end
 

@@ -35,8 +35,9 @@ describe("a filter on the command line", function()
         { { "size == 1 or size == 0xf8", "--heap", "36f0000" }, { "heap == 0x36f0000 and size in {1, 0xf8}" } },
     } do
         it(table.concat(pair[1], " ") .. " is " .. table.concat(pair[2], " "), function()
-            local typed = result("blocks", table.unpack(pair[1]))
-            assert.same(result("blocks", table.unpack(pair[2])), typed)
+            local typed, other = result("blocks", table.unpack(pair[1])), result("blocks", table.unpack(pair[2]))
+            typed.heap_list, other.heap_list = nil, nil -- told only where no heap is named
+            assert.same(other, typed)
             assert.is_true(typed.blocks > 0, "there is no such block")
         end)
     end

@@ -2,26 +2,7 @@
 
 local program = require "program"
 local json = require "dkjson"
-
--- The file offset of an address: Memory64List (stream 9) has address and size of each piece, which lie one after
--- another from the offset in front of the list.
-local function offset_of(bytes, va)
-    local count, directory = string.unpack("<I4I4", bytes, 9)
-    for i = 0, count - 1 do
-        local kind, _, stream = string.unpack("<I4I4I4", bytes, directory + 12 * i + 1)
-        if kind == 9 then
-            local pieces, at = string.unpack("<I8I8", bytes, stream + 1)
-            for piece = 0, pieces - 1 do
-                local address, size = string.unpack("<I8I8", bytes, stream + 16 + 16 * piece + 1)
-                if va >= address and va < address + size then
-                    return at + va - address
-                end
-                at = at + size
-            end
-        end
-    end
-    error "the sample does not hold this address"
-end
+local memory_list = require "memory_list"
 
 describe("a header that was overwritten", function()
     local folder
@@ -30,7 +11,7 @@ describe("a header that was overwritten", function()
         folder = program.folder()
         program.output({ "run", "sample", "whole.dmp", "--tiny" }, folder)
         local bytes = program.read_file(folder .. "/whole.dmp")
-        local at = offset_of(bytes, 0x372e598)
+        local at = memory_list.offset_of(bytes, 0x372e598)
         local file <close> = assert(io.open(folder .. "/bad.dmp", "wb"))
         file:write(bytes:sub(1, at), ("A"):rep(8), bytes:sub(at + 9))
     end)

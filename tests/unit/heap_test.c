@@ -590,6 +590,7 @@ static void check_listed_twice(unsigned pointer)
     assert_int_equal(heaps, 4);
     assert_true(hw_has_note(dump, "00150000: listed twice", NULL));
     assert_true(hw_has_note(dump, " entries of the heap list are 0", NULL));
+    assert_int_equal(hs_dump_heap_list(dump), HS_HEAP_LIST_PART); /* because of the 0 */
     assert_int_equal(hs_dump_heap(dump, 2)->kind, HS_HEAP_UNKNOWN);
     assert_int_equal(hs_dump_heap(dump, 3)->kind, HS_HEAP_UNKNOWN);
     assert_true(hw_has_note(dump, "heap 7ff00000: not read: its header is not in the dump", NULL));
@@ -621,6 +622,7 @@ static void check_heap_list(unsigned pointer)
     dump = hw_open(&r.process, 1, &bytes);
     assert_int_equal(hs_dump_heaps(dump, &heaps, NULL), HS_OK);
     assert_int_equal(heaps, 2);
+    assert_int_equal(hs_dump_heap_list(dump), HS_HEAP_LIST_PART);
     assert_true(hw_has_note(dump, "NumberOfHeaps is 4294967295", NULL));
     assert_true(hw_has_note(dump, "of the heap list at", "is not in the dump"));
     hw_assert_blocks(dump, all, count);
@@ -633,6 +635,7 @@ static void check_heap_list(unsigned pointer)
     dump = hw_open(&r.process, 1, &bytes);
     assert_int_equal(hs_dump_heaps(dump, &heaps, NULL), HS_OK);
     assert_int_equal(heaps, 2);
+    assert_int_equal(hs_dump_heap_list(dump), HS_HEAP_LIST_MISSING);
     assert_true(hw_has_note(dump, "2 heaps were found by their signatures", NULL));
     hw_assert_blocks(dump, all, count);
     hs_dump_close(dump);
@@ -768,6 +771,8 @@ static void check_bad_segments(unsigned pointer)
         dump = hw_open(&r.process, 1, &bytes);
         hw_check_invariants(dump);
         assert_int_equal(hs_dump_heap(dump, 0)->segment_count, 1);
+        assert_int_equal(hs_dump_heap(dump, 0)->unread_segments, 1);
+        assert_int_equal(hs_dump_heap(dump, 1)->unread_segments, 0);
         if (!hw_has_note(dump, "segment 1 at 01120000 is not read", cases[i].note))
             fail_msg("case %zu: no note", i);
         hs_dump_close(dump);
@@ -798,6 +803,7 @@ static void check_segment_twice(unsigned pointer)
     hw_assert_blocks(dump, all, count);
     assert_true(hw_has_note(dump, "segment 5 at 01120000 is not read", "twice"));
     assert_unread(dump, 0, 0);
+    assert_int_equal(hs_dump_heap(dump, 0)->unread_segments, 0);
     hs_dump_close(dump);
     free(bytes);
     free(all);
@@ -848,8 +854,9 @@ static void test_overlap(void **state)
 
 /* ---- lists that are broken or do not end ---- */
 
-/* One thing written over in the rich process, and the note it must give. */
-static void check_list(unsigned pointer, uint64_t va, unsigned size, uint64_t value, const char *one, const char *two)
+/* One thing written over in the rich process, the note it must give, and how many large blocks it must cost. */
+static void check_list(unsigned pointer, uint64_t va, unsigned size, uint64_t value, const char *one, const char *two,
+                       uint32_t large)
 {
     struct rich r;
     struct hs_dump *dump;
@@ -864,6 +871,7 @@ static void check_list(unsigned pointer, uint64_t va, unsigned size, uint64_t va
             print_message("%s\n", hs_dump_note(dump, i));
         fail_msg("x%u: no note with \"%s\"", pointer * 8, one);
     }
+    assert_int_equal(hs_dump_heap(dump, 0)->unread_large, large);
     hs_dump_close(dump);
     free(bytes);
     rich_deinit(&r);
@@ -877,14 +885,14 @@ static void check_uncommitted_list(unsigned pointer)
     uint64_t first = HEAP_A + (pointer == 4 ? 0x598 : 0xb00);
     unsigned length = 2 * pointer;
 
-    check_list(pointer, first, pointer, first, "does not end", NULL);            /* a loop of one */
-    check_list(pointer, list, pointer, 0x66660000, "is lost at 66660000", NULL); /* leads nowhere */
-    check_list(pointer, first + pointer, pointer, 0x9990000, "outside of its segment", NULL);
-    check_list(pointer, first + length, pointer, 0x100000000 - 0x1000, "outside of its segment", NULL);
-    check_list(pointer, first + length, pointer, 0, "outside of its segment", NULL);
-    check_list(pointer, first + length, pointer, 0x1008, "outside of its segment", NULL);
-    check_list(pointer, first + length, pointer, 0x8000, "uncommitted ranges overlap", NULL);
-    check_list(pointer, count, 4, UINT32_MAX, "counts 4294967295", NULL);
+    check_list(pointer, first, pointer, first, "does not end", NULL, 0);            /* a loop of one */
+    check_list(pointer, list, pointer, 0x66660000, "is lost at 66660000", NULL, 0); /* leads nowhere */
+    check_list(pointer, first + pointer, pointer, 0x9990000, "outside of its segment", NULL, 0);
+    check_list(pointer, first + length, pointer, 0x100000000 - 0x1000, "outside of its segment", NULL, 0);
+    check_list(pointer, first + length, pointer, 0, "outside of its segment", NULL, 0);
+    check_list(pointer, first + length, pointer, 0x1008, "outside of its segment", NULL, 0);
+    check_list(pointer, first + length, pointer, 0x8000, "uncommitted ranges overlap", NULL, 0);
+    check_list(pointer, count, 4, UINT32_MAX, "counts 4294967295", NULL, 0);
 }
 
 static void test_uncommitted_list(void **state)
@@ -898,13 +906,13 @@ static void check_large_list(unsigned pointer)
     uint64_t head = HEAP_A + (pointer == 4 ? 0x50 : 0x90);
     uint64_t commit = pointer == 4 ? 0x10 : 0x20;
 
-    check_list(pointer, head, pointer, 0x66660000, "ends after 0", "66660000 is not in the dump");
-    check_list(pointer, head, pointer, 0, "ends after 0", "is not in the dump");
-    check_list(pointer, 0x2000000, pointer, 0x2000000, "ends after 1", "does not point back");
-    check_list(pointer, 0x1f00000, pointer, 0x2000000, "ends after 2", "does not point back");
-    check_list(pointer, 0x1f00000 + pointer, pointer, head, "ends after 1", "does not point back");
-    check_list(pointer, 0x2000000 + commit, pointer, 0x10, "02000000 has commit size 0x10", NULL);
-    check_list(pointer, 0x2000000 + commit, pointer, UINT64_MAX, "large block 02000000", NULL);
+    check_list(pointer, head, pointer, 0x66660000, "ends after 0", "66660000 is not in the dump", 1);
+    check_list(pointer, head, pointer, 0, "ends after 0", "is not in the dump", 1);
+    check_list(pointer, 0x2000000, pointer, 0x2000000, "ends after 1", "does not point back", 1);
+    check_list(pointer, 0x1f00000, pointer, 0x2000000, "ends after 2", "does not point back", 1);
+    check_list(pointer, 0x1f00000 + pointer, pointer, head, "ends after 1", "does not point back", 1);
+    check_list(pointer, 0x2000000 + commit, pointer, 0x10, "02000000 has commit size 0x10", NULL, 1);
+    check_list(pointer, 0x2000000 + commit, pointer, UINT64_MAX, "large block 02000000", NULL, 1);
 }
 
 static void test_large_list(void **state)
@@ -1112,6 +1120,9 @@ static void test_names(void **state)
     (void)state;
     for (int i = 0; i < HS_BLOCK_STATE_COUNT; i++)
         assert_string_equal(hs_block_state_name((enum hs_block_state)i), states[i]);
+    assert_string_equal(hs_heap_list_name(HS_HEAP_LIST_WHOLE), "whole");
+    assert_string_equal(hs_heap_list_name(HS_HEAP_LIST_PART), "part");
+    assert_string_equal(hs_heap_list_name(HS_HEAP_LIST_MISSING), "missing");
 }
 
 /* ---- seeds for fuzzing: a choice (see fuzz_heap.c), then the memory of a heap of one page ---- */

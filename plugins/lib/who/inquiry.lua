@@ -66,6 +66,7 @@ function inquiry.of(dump, options)
     local case = { dump = dump, memory = memory.of(dump), heap = options.heap, suspects = {}, busy_bytes = 0 }
     case.read, case.unread = sort_heaps(dump)
     if #case.read == 0 then
+        dump:blocks() -- all of them were asked for: the exit code says that not one was read
         case.findings = {}
         return case
     end

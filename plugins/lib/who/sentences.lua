@@ -152,6 +152,7 @@ local NAMED <const> = 4 -- heaps
 
 function sentences.unread(case)
     local dump, list, info = case.dump, {}, case.dump:info()
+    list[1] = not case.heap and pick.list_doubt(dump) or nil
     local by_reason = {}
     for _, heap in ipairs(case.unread) do
         local one = by_reason[heap.reason]
@@ -167,6 +168,9 @@ function sentences.unread(case)
             math.min(NAMED, #one)), more .. (#one == 1 and " is" or " are"), one.reason)
     end
     for _, heap in ipairs(case.read) do
+        for _, part in ipairs(pick.unsized(heap)) do
+            list[#list + 1] = ("heap %s: %s"):format(text.address(dump, heap.address), part)
+        end
         local bytes, percent = pick.unread(heap)
         if bytes > 0 then
             list[#list + 1] = ("heap %s: %s bytes%s"):format(text.address(dump, heap.address), text.count(bytes),

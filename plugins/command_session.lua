@@ -20,7 +20,7 @@ local function help(_, call)
         end
     end
     if call.json then return rows end
-    text.table({ { "", "left" }, { "", "left" } }, rows)
+    text.table({ { "", "left" }, { "", "left", "end" } }, rows)
     print ".help NAME explains one. Anything else is Lua: dump:blocks \"size == 0xf8\":count()"
 end
 
@@ -45,22 +45,35 @@ local function echo(_, call)
     print(call.text)
 end
 
+local function more(_, call)
+    local session = call.shell
+    if not session then call:fail("usage", "pages belong to the shell") end
+    if call.text == "on" or call.text == "off" then
+        session.paged = call.text == "on"
+    elseif call.text ~= "" then
+        call:fail("usage", "at position %d: on or off expected, got '%s'", call.at, call.text)
+    end
+    if call.json then return { on = session.paged or false } end
+    text.say("Pages are %s.", session.paged and "on" or "off")
+end
+
 local function quit(_, call)
     if call.shell then call.shell.ended = true end
 end
 
 local RUN <const> = { [".help"] = help, [".echo"] = echo, [".logopen"] = log, [".logappend"] = log,
-                      [".logclose"] = log, q = quit }
+                      [".logclose"] = log, [".more"] = more, q = quit }
 
 return {
     name = "command_session", kind = "command",
-    words = { ".help", ".echo", ".logopen", ".logappend", ".logclose", "q" },
+    words = { ".help", ".echo", ".logopen", ".logappend", ".logclose", ".more", "q" },
     summary = "help, notes, log files, the end",
     usage = [[
 .help NAME              explains a command
 .echo TEXT              prints it
 .logopen FILE           from here on all that is typed and printed goes to FILE too; .logappend adds to it
 .logclose               ends that
+.more on|off            shows what a line prints page by page, where it goes to a terminal; | more does so once
 q                       ends the shell]],
     run = function(dump, call) return RUN[call.word](dump, call) end,
 }

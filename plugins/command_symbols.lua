@@ -85,7 +85,7 @@ local function where(dump, call)
     local lines = {}
     for i, row in ipairs(rows) do lines[i] = { row.module, row.symbols, row.file or "" } end
     print "Symbols come from (--symbols PATH or _NT_SYMBOL_PATH before the start say where PDBs are):"
-    text.table({ { "module", "left" }, { "symbols", "left" }, { "file", "left" } }, lines, "  ")
+    text.table({ { "module", "left" }, { "symbols", "left" }, { "file", "left", "start" } }, lines, "  ")
 end
 
 local RUN <const> = { x = examine, ln = nearest, [".sympath"] = where, [".reload"] = where }

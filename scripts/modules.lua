@@ -111,7 +111,7 @@ local function print_exports(module)
             export.forwarder and name .. " -> " .. export.forwarder or name,
         }
     end
-    text.table({ { "ordinal", "right" }, { "address", "left" }, { "name", "left" } }, rows, "        ")
+    text.table({ { "ordinal", "right" }, { "address", "left" }, { "name", "left", "middle" } }, rows, "        ")
 end
 
 local function print_module(module)
@@ -171,7 +171,7 @@ end
 local width <const> = dump.pointer_size * 2
 text.table({
     { string.format("%-" .. width .. "s end", "start"), "left" }, { "module name", "left" }, { "", "left" },
-    { "version", "left" }, { "path", "left" },
+    { "version", "left" }, { "path", "left", "start" },
 }, rows)
 
 if #unloaded > 0 then

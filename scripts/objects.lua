@@ -52,7 +52,7 @@ for i = 1, shown do
         row.class or "vtable " .. text.address(dump, row.tables[1]),
     }
 end
-text.table({ { "blocks", "right" }, { "bytes", "right" }, { "module", "left" }, { "class", "left" } }, rows)
+text.table({ { "blocks", "right" }, { "bytes", "right" }, { "module", "left" }, { "class", "left", "middle" } }, rows)
 if shown < #objects then
     text.say("and %s more (--top)", text.count(#objects - shown))
 end

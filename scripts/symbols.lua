@@ -158,7 +158,7 @@ local function print_found(rows)
             row.module .. "!" .. row.name,
         }
     end
-    text.table({ { "address", "left" }, { "size", "right" }, { "from", "left" }, { "name", "left" } }, lines)
+    text.table({ { "address", "left" }, { "size", "right" }, { "from", "left" }, { "name", "left", "middle" } }, lines)
     if #rows > limit then
         text.say("and %s more (--limit)", text.count(#rows - limit))
     end

@@ -74,7 +74,7 @@ if #indexes > 0 then
     print()
     text.table({
         { "TraceCount", "right" }, { "share", "right" }, { "index", "right" }, { "stored", "right" },
-        { "depth", "right" }, { "caller (first frame outside allocators and system modules)", "left" },
+        { "depth", "right" }, { "caller (first frame outside allocators and system modules)", "left", "middle" },
     }, lines)
 end
 local missing = matching - #indexes

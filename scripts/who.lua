@@ -133,7 +133,7 @@ local function print_further()
                 ("no sign (%.2f)"):format(one.verdict.confidence), sentences.short(one) }
     end
     text.table({ { "lost bytes", "right" }, { "bytes", "right" }, { "blocks", "right" }, { "leak", "left" },
-        { dump.traces and "allocated by; content" or "content", "left" } }, rows, "    ")
+        { dump.traces and "allocated by; content" or "content", "left", "middle" } }, rows, "    ")
 end
 
 local function print_database()

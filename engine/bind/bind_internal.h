@@ -236,8 +236,8 @@ int bind_dump_referrers(lua_State *lua); /* bind_scan.c */
 int bind_set_referenced(lua_State *lua);
 int bind_dump_eval(lua_State *lua); /* bind_answer.c */
 int bind_dump_command(lua_State *lua);
-int bind_set_group(lua_State *lua);    /* bind_groups.c */
-int bind_set_values(lua_State *lua);   /* bind_values.c */
+int bind_set_group(lua_State *lua);  /* bind_groups.c */
+int bind_set_values(lua_State *lua); /* bind_values.c */
 void bind_values_create_class(lua_State *lua);
 void bind_dump_traces(lua_State *lua); /* bind_trace.c: the property */
 int bind_dump_u8(lua_State *lua);      /* bind_read.c */

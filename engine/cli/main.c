@@ -8,7 +8,6 @@ int main(int argc, char **argv)
         .complete = hs_shell_complete,
         .read = hs_shell_read,
         .remember = hs_shell_remember,
-        .width = hs_shell_width,
         .close = hs_shell_close,
     };
     return hs_host_run(argc, argv, &prompt);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define HISTORY_MAX 1000 /* lines kept */
+#define PROMPT_MARK '\1' /* stands around what takes no room in a prompt */
 
 static struct {
     EditLine *editor;
@@ -34,7 +35,7 @@ static unsigned char on_interrupt(EditLine *editor, int key)
     (void)editor;
     (void)key;
     shell.interrupted = true;
-    fputs("^C", stdout);
+    fputs("^C\n", stdout);
     return CC_NEWLINE;
 }
 
@@ -51,13 +52,19 @@ static size_t common_prefix(const char *list)
     return common;
 }
 
+static size_t terminal_width(void)
+{
+    struct winsize size;
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
 static void show_candidates(const char *list)
 {
     size_t widest = 1, column = 0;
     for (const char *at = list; *at; at += strcspn(at, "\n") + 1)
         if (strcspn(at, "\n") > widest)
             widest = strcspn(at, "\n");
-    size_t width = (size_t)hs_shell_width();
+    size_t width = terminal_width();
     putchar('\n');
     for (const char *at = list; *at; at += strcspn(at, "\n") + 1) {
         int size = (int)strcspn(at, "\n");
@@ -122,7 +129,7 @@ bool hs_shell_open(const char *history_path)
         return false;
     history(shell.history, &event, H_SETSIZE, HISTORY_MAX);
     history(shell.history, &event, H_SETUNIQUE, 1);
-    el_set(shell.editor, EL_PROMPT, show_prompt);
+    el_set(shell.editor, EL_PROMPT_ESC, show_prompt, PROMPT_MARK);
     el_set(shell.editor, EL_EDITOR, "emacs");
     el_set(shell.editor, EL_HIST, history, shell.history);
     el_set(shell.editor, EL_ADDFN, "heapsift-complete", "completes a word", on_complete);
@@ -171,12 +178,6 @@ void hs_shell_remember(const char *line)
     mode_t mask = umask(077); /* what was typed is nobody else's */
     history(shell.history, &event, H_SAVE, shell.history_path);
     umask(mask);
-}
-
-int hs_shell_width(void)
-{
-    struct winsize size;
-    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
 }
 
 void hs_shell_close(void)

@@ -8,7 +8,6 @@ bool hs_shell_open(const char *history_path);
 void hs_shell_complete(hs_prompt_complete *complete, void *context);
 const char *hs_shell_read(const char *prompt, size_t *size_ret, bool *interrupted_ret);
 void hs_shell_remember(const char *line);
-int hs_shell_width(void);
 void hs_shell_close(void);
 
 #endif

@@ -396,4 +396,5 @@ void host_core_push(lua_State *lua)
     host_pool_add(lua);
     host_system_add(lua);
     luaL_setfuncs(lua, host_prompt_functions, 0);
+    luaL_setfuncs(lua, host_terminal_functions, 0);
 }

@@ -17,7 +17,6 @@ struct hs_prompt {
     void (*complete)(hs_prompt_complete *complete, void *context);
     const char *(*read)(const char *prompt, size_t *size_ret, bool *interrupted_ret);
     void (*remember)(const char *line);
-    int (*width)(void);
     void (*close)(void);
 };
 

@@ -36,6 +36,9 @@ void host_watch_again(lua_State *lua);
 /* prompt.c: functions of core for `heapsift shell`. */
 extern const luaL_Reg host_prompt_functions[];
 
+/* terminal.c: functions of core for the terminal. */
+extern const luaL_Reg host_terminal_functions[];
+
 /* core.c: pushes the table of functions for the host's Lua code. */
 void host_core_push(lua_State *lua);
 

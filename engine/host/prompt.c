@@ -77,23 +77,6 @@ static int prompt_close(lua_State *lua)
     return 0;
 }
 
-/* core.width() -> columns of the terminal, nil if stdout is none */
-static int width(lua_State *lua)
-{
-    const struct hs_prompt *prompt = host_of(lua)->prompt;
-    if (!prompt || !isatty(STDOUT_FILENO))
-        return 0;
-    lua_pushinteger(lua, prompt->width());
-    return 1;
-}
-
-/* core.stdin_is_terminal() */
-static int stdin_is_terminal(lua_State *lua)
-{
-    lua_pushboolean(lua, isatty(STDIN_FILENO));
-    return 1;
-}
-
 static void one_command_begin(lua_State *lua)
 {
     host_signals_one_command(true);
@@ -183,15 +166,7 @@ static int disassemble(lua_State *lua)
 }
 
 const luaL_Reg host_prompt_functions[] = {
-    {"prompt_open", prompt_open},
-    {"prompt_read", prompt_read},
-    {"prompt_remember", prompt_remember},
-    {"prompt_close", prompt_close},
-    {"width", width},
-    {"stdin_is_terminal", stdin_is_terminal},
-    {"one_command", one_command},
-    {"attempt", attempt},
-    {"stdout_gone", stdout_gone},
-    {"disassemble", disassemble},
-    {NULL, NULL},
+    {"prompt_open", prompt_open},   {"prompt_read", prompt_read}, {"prompt_remember", prompt_remember},
+    {"prompt_close", prompt_close}, {"one_command", one_command}, {"attempt", attempt},
+    {"stdout_gone", stdout_gone},   {"disassemble", disassemble}, {NULL, NULL},
 };

@@ -62,6 +62,15 @@ function heapsift.fail(code, text) end
 ---@param ... string|number
 function heapsift.write(...) end
 
+---Prints one line that stands above others: bold on a terminal that has colours, plain elsewhere.
+---@param text string
+function heapsift.heading(text) end
+
+---Columns of the terminal that printed text goes to, as it is now; nil if it goes elsewhere (too): then nothing is to be
+---shortened.
+---@return integer?
+function heapsift.width() end
+
 ---A decorated C++ name of MSVC (or clang for its targets) as people write it. Short is what the debugger shows: the qualified
 ---name with its template arguments. What is no decorated name, or cannot be decoded, comes back as it is.
 ---    heapsift.undecorate "?ResolveEndpointIfNecessary@DCE_BINDING@@QAEJXZ"

@@ -1,5 +1,7 @@
 -- text: how numbers, addresses and tables are spelled. Every bundled script prints through it.
 
+local columns = require "columns"
+
 local text = {}
 
 local KIB <const> = 1024
@@ -120,39 +122,13 @@ function text.span(seconds)
     return string.format("%d s", seconds)
 end
 
--- Prints rows of texts in columns. `columns`: { { title, "left"|"right" }, ... }; two blanks lie between
--- them, and `indent` (default "") before each line. A missing cell is empty. The last column is never padded
--- on its right.
-function text.table(columns, rows, indent)
-    local widths = {}
-    for c, column in ipairs(columns) do
-        widths[c] = utf8.len(column[1]) or #column[1]
-        for _, row in ipairs(rows) do
-            local cell = row[c] or ""
-            widths[c] = math.max(widths[c], utf8.len(cell) or #cell)
-        end
-    end
-    local function line(cells)
-        local parts = {}
-        for c, column in ipairs(columns) do
-            local cell = cells[c] or ""
-            local fill = string.rep(" ", widths[c] - (utf8.len(cell) or #cell))
-            parts[c] = column[2] == "right" and fill .. cell or cell .. fill
-        end
-        local whole = (indent or "") .. table.concat(parts, "  ")
-        print((whole:gsub("%s+$", "")))
-    end
-    local titles, shown = {}, false
-    for c, column in ipairs(columns) do
-        titles[c] = column[1]
-        shown = shown or column[1] ~= ""
-    end
-    if shown then
-        line(titles)
-    end
-    for _, row in ipairs(rows) do
-        line(row)
-    end
+-- Prints rows of texts in columns. `list`: { { title, "left"|"right"[, how] }, ... }; two blanks lie between them, and
+-- `indent` (default "") before each line. On a terminal that is too narrow, columns with a `how` ("start", "middle",
+-- "end": where) are shortened; anywhere else nothing is. A missing cell is empty.
+function text.table(list, rows, indent)
+    local title, lines = columns.lines(list, rows, indent or "", heapsift.width())
+    if title then heapsift.heading(title) end
+    for _, line in ipairs(lines) do print(line) end
 end
 
 -- Prints "name: value" lines, names padded to one width. `pairs_`: { { name, value }, ... }; nil values are

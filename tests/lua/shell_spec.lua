@@ -46,6 +46,32 @@ describe("shell", function()
         assert.equal(1, #program.lines(file_of "out 2.txt"))
     end)
 
+    it("stops a command whose output nobody wants any more", function()
+        assert.equal("2\nnext\n", (shell "!heap -h 36f0000 | head 2 | count; .echo next | head 1"))
+        assert.equal("", (shell "lm | head 0"))
+        assert.equal("2\n", (shell "lm | sort | head 2 | count"))
+        assert.equal(3, #program.lines((shell "lm | sort -r | head 3 | more")))
+        shell "lm | head 2 > two.txt"
+        assert.equal(2, #program.lines(file_of "two.txt"))
+        assert.equal(2, (select(2, shell "lm | more 3")))
+        assert.equal("Pages are off.\nPages are on.\n", (shell ".more; .more on"))
+        assert.equal(2, (select(2, shell ".more zork")))
+    end)
+
+    it("puts escape codes nowhere unless told to, and never into files, logs, filters and JSON", function()
+        for _, when in ipairs { "auto", "never", "always" } do
+            local line = "report:table('title', { 'a' }, { { 1 } })\n.logopen c.txt\n!traces\n.logclose\n"
+                .. "!traces > d.txt\n!traces | tail 100\n!traces --json"
+            local out = shell(line, "--color", when)
+            assert.equal(when == "always" and 4 or 0, select(2, out:gsub("\27", "")), out)
+            for _, name in ipairs { "c.txt", "d.txt" } do assert.is_nil(file_of(name):find "\27") end
+            assert.is_nil((shell("!traces", "--color", when, "--json")):find "\27")
+        end
+        local _, code, err = program.run { "list", "--color", "red" }
+        assert.equal(2, code)
+        assert.truthy(err:find("auto, always or never expected, got 'red'", 1, true), err)
+    end)
+
     it("leaves nothing behind of a command that failed, and never writes the dump", function()
         local before = #file_of "tiny.dmp"
         local _, code = shell "? zork > failed.txt; .echo x"

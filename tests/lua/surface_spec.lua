@@ -317,7 +317,8 @@ describe("sets and groups", function()
             for i = 1, 17 do many[i] = "size" end
             assert(pcall(function() busy:values(table.unpack(many, 1, 16)) end))
             for _, bad in ipairs { many, {}, { {} }, { "zork" }, { 7 }, { "size", { where = "zork" } },
-                                   { "size", { were = "size > 1" } }, { "size", { where = 7 } }, { "size", {}, "size" } } do
+                                   { "size", { were = "size > 1" } }, { "size", { where = 7 } },
+                                   { "size", {}, "size" } } do
                 assert(not pcall(busy.values, busy, table.unpack(bad)))
             end
             assert(not pcall(busy:values "size", busy))]]

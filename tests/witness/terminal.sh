@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The prompt as a person uses it, in a real pseudo-terminal (tmux): typing, completion, several lines of Lua, Ctrl-C,
-# resize, filters, logs, history across runs, no control character on the terminal.
+# The prompt as a person uses it, in a real pseudo-terminal (tmux): typing, completion, several lines of Lua, Ctrl-C, pages,
+# resize, colour, filters, logs, history across runs, no control character on the terminal.
 set -euo pipefail
 command -v tmux > /dev/null || { echo "skipped: tmux is not installed"; exit 77; }
 
@@ -70,6 +70,54 @@ for ((i = 0; i < 100; i++)); do [[ $(screen | grep -c 'heapsift: stopped') -ge 2
 type_line '? 5*5'
 wait_for 'Evaluate expression: 25 = 00000019'
 
+# a table fits the width, as it is at that moment; numbers stay
+tm resize-window -t shell -x 70 -y 40
+type_line 'report:table("tall " .. 70, {"address", "name"}, {{0x1234, ("x"):rep(60) .. "!end"}, {77, "short"}})'
+wait_for 'tall 70'
+sleep 0.3
+screen | grep -qE '^ +4,660  x+\.\.\.x+!end$' || { screen; exit 1; }
+tm resize-window -t shell -x 120 -y 40
+type_line 'report:table("tall " .. 120, {"address", "name"}, {{0x1234, ("x"):rep(60) .. "!end"}, {77, "short"}})'
+wait_for 'tall 120'
+sleep 0.3
+screen | grep -qE '^ +4,660  x{60}!end$' || { screen; exit 1; }
+
+# pages: a page, a line, the end by q and by Ctrl-C, another height
+tm resize-window -t shell -x 80 -y 12
+more() { screen | tail -n 1 | grep -qF -- '-- more --'; }
+wait_more() {
+    for ((i = 0; i < 150; i++)); do if more; then return 0; fi; sleep 0.1; done
+    printf 'no page ended\n'; screen; exit 1
+}
+last_line() { screen | grep -vE '^$|-- more --' | tail -n 1; }
+type_line 'for i = 1, 3 do print("before " .. i) end'
+wait_for 'before 3'
+type_line '!heap | more'
+wait_more
+[[ $(last_line) == *'10:'* ]] || { screen; exit 1; } # 11 lines: a title and ten heaps
+keys Enter
+for ((i = 0; i < 50; i++)); do [[ $(last_line) == *'11:'* ]] && break; sleep 0.1; done
+wait_more
+keys Down # another key turns the page
+for ((i = 0; i < 50; i++)); do [[ $(last_line) == *'22:'* ]] && break; sleep 0.1; done
+wait_more
+[[ $(last_line) == *'22:'* ]] || { screen; exit 1; }
+keys q
+type_line '.echo left the pages'
+wait_for 'left the pages'
+not_seen ' 29:'
+type_line '.more on'
+wait_for 'Pages are on.'
+tm resize-window -t shell -x 80 -y 20
+type_line 'for i = 1, 100 do print("number " .. i) end'
+wait_more
+[[ $(last_line) == 'number 19' ]] || { screen; exit 1; }
+keys C-c
+type_line '.more off'
+wait_for 'Pages are off.'
+not_seen 'number 20'
+tm resize-window -t shell -x 80 -y 40
+
 # another width, filters, logs
 tm resize-window -t shell -x 60 -y 30
 type_line '? 0n1234+1'
@@ -87,6 +135,16 @@ type_line 'print("\27[31mred\7")'
 wait_for '[31mred'
 not_seen $'\033'
 
+# colour: errors and prompt have it; all that is sent to the terminal is looked at
+tm pipe-pane -t shell "cat >> '$work/sent'"
+type_line '.echo coloured'
+wait_for 'coloured'
+type_line '!zork'
+wait_for "'!zork' is no command"
+tm pipe-pane -t shell
+grep -qF $'\033[1;31mheapsift:\033[0m at position' "$work/sent" || { cat -v "$work/sent"; exit 1; }
+grep -qF $'\033[1m0:000>\033[0m ' "$work/sent" || { cat -v "$work/sent"; exit 1; }
+
 type_line '.echo remember me'
 wait_for 'remember me'
 type_line 'q'
@@ -101,3 +159,17 @@ wait_for 'remember me'
 sleep 0.5 # the prompt is back
 keys C-d
 wait_for 'ended with 0'
+tm kill-session -t shell
+
+# no colour for those who want none
+for setting in NO_COLOR=1 TERM=dumb; do
+    tm new-session -d -s shell -x 80 -y 40 \
+        "cd '$work' && export HEAPSIFT_HISTORY= $setting; sleep 1; '$HEAPSIFT' traces tiny.dmp; '$HEAPSIFT' nothing.dmp; echo ended; sleep 600"
+    tm pipe-pane -t shell "cat > '$work/plain'"
+    wait_for 'ended'
+    tm pipe-pane -t shell
+    grep -q 'TraceCount ' "$work/plain"
+    grep -q '^heapsift: ' "$work/plain"
+    if grep -q $'\033' "$work/plain"; then cat -v "$work/plain"; exit 1; fi
+    tm kill-session -t shell
+done

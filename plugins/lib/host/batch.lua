@@ -438,7 +438,7 @@ function batch.merge(paths, as_json)
         end
         if core.signal() ~= 0 then
             store:close()
-            core.complain(("heapsift: interrupted after %d of %d parts; the same command goes on"):format(i, #paths))
+            out.complain(("interrupted after %d of %d parts; the same command goes on"):format(i, #paths))
             return 128 + core.signal()
         end
     end

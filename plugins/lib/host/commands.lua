@@ -260,12 +260,8 @@ local function run_part(context, dump, part, json)
     local push, finish = line.stream(filters, function(bytes)
         if file then file:write(bytes) else out.write(bytes) end
     end)
-    -- Filters write to what stood before: so they are fed from inside, and finished outside.
-    local kept = {}
-    local ok, e = out.to(file and push or function(bytes)
-        kept[#kept + 1] = bytes
-    end, go)
-    for _, bytes in ipairs(kept) do push(bytes) end
+    local ok, e = out.to(push, go, #filters > 0 and filters[1].name == "more" and not file)
+    if not ok and e == ends.enough then ok = true end
     if ok or ends.is(e) and not e.stop then finish() end
     if not ok then error(e, 0) end
     if file then file:close() end

@@ -35,6 +35,9 @@ function ends.declared(declaration)
     error(setmetatable({ code = 0, declaration = declaration }, End), 0)
 end
 
+-- Raised into a command whose further output nobody wants: `head` has its lines, or the reader has left the pager.
+ends.enough = setmetatable({ code = 0 }, End)
+
 -- Raised by the engine's side when the program is to stop: Ctrl-C, or nobody reads stdout any more.
 ends.stop = setmetatable({ stop = true, text = "interrupted" }, End)
 

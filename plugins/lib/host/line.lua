@@ -106,6 +106,7 @@ function FILTERS.head(arguments, at, write)
             left = left - 1
             write(text)
         end
+        if left == 0 then error(ends.enough, 0) end
     end
 end
 
@@ -146,7 +147,12 @@ function FILTERS.count(arguments, at, write)
     return function() count = count + 1 end, function() write(tostring(count)) end
 end
 
-line.filters = { "count", "grep", "head", "sort", "tail" }
+function FILTERS.more(arguments, at, write)
+    if arguments ~= "" then fail(at, "more takes nothing, not '%s'", arguments) end
+    return require "host.pager".new(write)
+end
+
+line.filters = { "count", "grep", "head", "more", "sort", "tail" }
 
 -- Commands in which | and > are operators throughout.
 local WHOLE <const> = { ["?"] = true, [".formats"] = true, [".echo"] = false }
@@ -183,7 +189,15 @@ function line.pipes(part)
     return part.text:sub(1, marks[1].at - 1):match "^(.-)%s*$", filters, path
 end
 
--- A function that takes text in pieces, and one that ends it: through the filters into write(text with newline).
+-- Calls f; false if what it was given is not wanted any more.
+local function unless_enough(f, ...)
+    local ok, e = pcall(f, ...)
+    if not ok and e ~= ends.enough then error(e, 0) end
+    return ok
+end
+
+-- A function that takes text in pieces, and one that ends it: through the filters into write(text with newline). The
+-- first raises ends.enough when nothing more is wanted.
 function line.stream(filters, write)
     local push = function(text) write(text .. "\n") end
     local finishers = {}
@@ -198,13 +212,14 @@ function line.stream(filters, write)
         text = open .. text
         local from = 1
         for one, next_ in text:gmatch "([^\n]*)\n()" do
+            open = ""
             push(one)
             from = next_
         end
         open = text:sub(from)
     end, function()
-        if open ~= "" then push(open) end
-        for _, finish in ipairs(finishers) do finish() end
+        if open ~= "" then unless_enough(push, open) end
+        for _, finish in ipairs(finishers) do unless_enough(finish) end
     end
 end
 

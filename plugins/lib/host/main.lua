@@ -10,6 +10,7 @@ local batch = require "host.batch"
 local batch_options = require "host.batch_options"
 local ends = require "host.ends"
 local options = require "host.options"
+local out = require "host.out"
 local reference = require "host.reference"
 local run = require "host.run"
 local scripts = require "host.scripts"
@@ -233,7 +234,8 @@ end
 local function main()
     local common, rest = options.split(line)
     if common.memory_limit then core.set_memory_limit(common.memory_limit) end
-    core.set_progress(not common.no_progress)
+    core.set_progress(not common.no_progress and os.getenv "TERM" ~= "dumb")
+    out.set_colour((common.json or rest[1] == ":worker") and "never" or common.color or "auto")
     local symbols = table.move(common.symbols or {}, 1, #(common.symbols or {}), 1, {})
     symbols[#symbols + 1] = os.getenv "_NT_SYMBOL_PATH"
     core.set_symbol_path(table.concat(symbols, ";"))
@@ -250,13 +252,13 @@ if ok then return result end
 if not ends.is(result) then
     if tostring(result):find "not enough memory" then
         core.memory_reached()
-        core.complain "heapsift: out of memory: see --memory-limit"
+        out.complain "out of memory: see --memory-limit"
         return 5
     end
     error(result, 0)
 end
 if result.text then
     local subject = type(result.subject) == "string" and core.escape(result.subject) .. ": " or ""
-    core.complain("heapsift: " .. subject .. core.escape(result.text))
+    out.complain(subject .. core.escape(result.text))
 end
 return result.code

@@ -15,6 +15,8 @@ local COMMON <const> = {
         doc = "look for PDBs there, before _NT_SYMBOL_PATH: \"DIR;srv*DIR\", local only" },
     { name = "windbg-names", doc = "spell symbols as WinDbg does, even far past an export" },
     { name = "undname", value = "FORM", doc = "C++ names: short (default), full with arguments, or raw" },
+    { name = "color", value = "WHEN",
+        doc = "auto (default: on a terminal, unless NO_COLOR or TERM=dumb), always, never" },
     { name = "fail-on", value = "LEVEL", doc = "exit with 1 if a finding is certain, likely, hint (or 0..1)" },
     { name = "memory-limit", value = "SIZE", doc = "memory that the script's Lua may use (default 2G)" },
     { name = "plugins", value = "DIR", many = true, doc = "look for modules and plugins here too" },
@@ -23,6 +25,7 @@ local COMMON <const> = {
 }
 
 local FORMS <const> = { short = true, full = true, raw = true }
+local COLOURS <const> = { auto = true, always = true, never = true }
 local LEVELS <const> = { certain = 0.99, likely = 0.8, hint = 0.0 }
 
 local function common_of(word)
@@ -41,6 +44,10 @@ local function common_value(given, each, value)
     elseif each.name == "undname" then
         if not FORMS[value] then
             ends.fail("usage", ("option '--undname': short, full or raw expected, got '%s'"):format(value))
+        end
+    elseif each.name == "color" then
+        if not COLOURS[value] then
+            ends.fail("usage", ("option '--color': auto, always or never expected, got '%s'"):format(value))
         end
     elseif each.name == "fail-on" then
         local level = LEVELS[value] or tonumber(value)

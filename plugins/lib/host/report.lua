@@ -1,6 +1,8 @@
 -- report.lua: what a script reports, kept in order and shown at the end: result, figures, tables, findings.
 
+local layout = require "columns"
 local json = require "host.json"
+local out = require "host.out"
 local words = require "host.words"
 
 local report = {}
@@ -124,33 +126,25 @@ local function cell_text(cell)
     return tostring(cell)
 end
 
--- Characters, not bytes; invalid text counts bytes.
-local function width(text)
-    return utf8.len(text) or #text
-end
-
-local function pad(text, to, right)
-    local fill = (" "):rep(to - width(text))
-    return right and fill .. text or text .. fill
-end
-
-local function table_lines(item, out)
-    local widths, numeric = {}, {}
+-- What is no number may be shortened where it must.
+local function print_table(item)
+    local list, rows = {}, {}
+    for i, row in ipairs(item.rows) do
+        rows[i] = {}
+        for j in ipairs(item.columns) do rows[i][j] = cell_text(row[j]) end
+    end
     for j, column in ipairs(item.columns) do
-        widths[j], numeric[j] = width(column), #item.rows > 0
-        for _, row in ipairs(item.rows) do
-            widths[j] = math.max(widths[j], width(cell_text(row[j])))
-            numeric[j] = numeric[j] and type(row[j]) == "number"
+        local numeric, fixed = #item.rows > 0, true
+        for i, row in ipairs(item.rows) do
+            numeric = numeric and type(row[j]) == "number"
+            fixed = fixed and rows[i][j]:find "^[%x`x.,+-]*$" ~= nil
         end
+        list[j] = { column, numeric and "right" or "left", not fixed and "middle" or nil }
     end
-    local function line(cells)
-        local parts = {}
-        for j in ipairs(item.columns) do parts[j] = pad(cell_text(cells[j]), widths[j], numeric[j]) end
-        out[#out + 1] = "  " .. table.concat(parts, "  "):gsub("%s+$", "")
-    end
-    out[#out + 1] = item.title
-    line(item.columns)
-    for _, row in ipairs(item.rows) do line(row) end
+    local title, lines = layout.lines(list, rows, "  ", out.width())
+    out.heading(item.title)
+    if title then out.heading(title) end
+    for _, line in ipairs(lines) do out.print(line) end
 end
 
 local function value_text(value)
@@ -166,14 +160,14 @@ local function value_text(value)
     return table.concat(parts, "; ")
 end
 
-local function finding_lines(finding, out)
-    out[#out + 1] = ("%s (%.2f): %s"):format(word_of(finding.confidence), finding.confidence, finding.claim)
+local function print_finding(finding)
+    out.heading(("%s (%.2f): %s"):format(word_of(finding.confidence), finding.confidence, finding.claim))
     for _, field in ipairs(FINDING_FIELDS) do
         local value = finding[field]
         if value ~= nil and field ~= "claim" and field ~= "confidence" then
             local text = field == "share" and type(value) == "number" and ("%.1f %%"):format(100 * value)
                 or value_text(value)
-            out[#out + 1] = ("  %s: %s"):format(field, text)
+            out.print(("  %s: %s"):format(field, text))
         end
     end
 end
@@ -183,19 +177,17 @@ function report.result(self)
     return states[self].result
 end
 
--- Everything but the result, as lines.
-function report.lines(self)
-    local out = {}
+-- Prints everything but the result.
+function report.print(self)
     for _, item in ipairs(states[self].items) do
         if item.finding then
-            finding_lines(item.finding, out)
+            print_finding(item.finding)
         elseif item.figure then
-            out[#out + 1] = ("%s: %s%s"):format(item.name, cell_text(item.value), item.unit and " " .. item.unit or "")
+            out.print(("%s: %s%s"):format(item.name, cell_text(item.value), item.unit and " " .. item.unit or ""))
         else
-            table_lines(item, out)
+            print_table(item)
         end
     end
-    return out
 end
 
 -- ---- JSON ----

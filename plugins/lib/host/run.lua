@@ -130,7 +130,7 @@ function run.surface_of(context)
         return bytes
     end
 
-    surface.write = out.write
+    surface.write, surface.heading, surface.width = out.write, out.heading, out.width
 
     function surface.undecorate(name, form)
         if type(name) ~= "string" then error("heapsift.undecorate: a name expected, got " .. type(name), 2) end
@@ -198,7 +198,7 @@ end
 -- While only the declaration is wanted, nothing else may be seen of the script.
 local function mute(surface)
     local function leave() ends.declared(false) end
-    surface.write = function() end
+    surface.write, surface.heading, surface.width = function() end, function() end, function() end
     surface.open, surface.input, surface.output, surface.results = leave, leave, leave, leave
     surface.fail = leave
     surface.recognise, surface.heuristic, surface.attribution = leave, leave, leave
@@ -309,9 +309,7 @@ local function finish(context)
         local schema = context.declaration and context.declaration.json
         core.write_raw(report.document(reported or report.new(), schema, dump_object(dump), notes) .. "\n")
     else
-        if reported then
-            for _, line in ipairs(report.lines(reported)) do core.print(line) end
-        end
+        if reported then report.print(reported) end
         for _, note in ipairs(notes) do core.print("note: " .. note) end
     end
     if #context.plugin_notes > 0 then return 5 end
@@ -322,11 +320,11 @@ end
 local function complain_bug(context, bug)
     if bug.bug:find "not enough memory" then
         core.memory_reached()
-        core.complain(("heapsift: %s: out of memory: the limit is %d MiB (--memory-limit)"):format(
+        out.complain(("%s: out of memory: the limit is %d MiB (--memory-limit)"):format(
             core.escape(context.input or context.script.shown), (context.common.memory_limit or 2 << 30) >> 20))
         return 5
     end
-    core.complain("heapsift: " .. core.escape(bug.bug))
+    out.complain(core.escape(bug.bug))
     if context.common.traceback and bug.traceback then core.complain(core.escape(bug.traceback, true)) end
     return 5
 end
@@ -422,7 +420,7 @@ function run.inside(context, dump, name, preset)
     if not chunk then error(message, 0) end
     chunk()
     if preset.json then return report.result(inner.globals.report) end
-    for _, text in ipairs(report.lines(inner.globals.report)) do out.print(text) end
+    report.print(inner.globals.report)
 end
 
 -- `heapsift shell ...`

@@ -16,7 +16,7 @@ Usage: heapsift shell DUMP [-c 'COMMAND; COMMAND' | -f FILE] [options]
 
 The debugger's commands and Lua at one prompt. A line is a command if its first word is one and what follows is not
 = ( . : or , - else it is Lua, with `dump`, `heapsift` and `report` at hand. `;` splits commands, never Lua.
-    COMMAND | grep [-ivc] TEXT   also head [N], tail [N], sort [-r] [-u], count: all done inside
+    COMMAND | grep [-ivc] TEXT   also head [N], tail [N], sort [-r] [-u], count, more: all done inside
     COMMAND > FILE               to a file; .logopen FILE keeps all that follows
     .help                        the commands; .help NAME explains one; q ends the shell
 
@@ -30,12 +30,20 @@ Exit codes with -c and -f: of the commands' failures the one that comes first in
 
 local PRECEDENCE <const> = { [2] = 7, [3] = 6, [5] = 5, [6] = 4, [1] = 3, [4] = 2, [0] = 1 }
 
+-- Runs f with what it prints shown page by page.
+local function in_pages(f)
+    local push, finish = line.stream({ { name = "more", arguments = "", at = 1 } }, out.write)
+    local ok, e = out.to(push, f, true)
+    if ok or e == ends.enough then return finish() end
+    if not (ends.is(e) and e.stop) then finish() end
+    error(e, 0)
+end
+
 local function worse(a, b) return (PRECEDENCE[b] or 0) > (PRECEDENCE[a] or 0) and b or a end
 
 local function complain(text)
-    local shown = "heapsift: " .. core.escape(text)
-    core.complain(shown)
-    if out.log() then out.log():write(shown .. "\n") end
+    out.complain(core.escape(text))
+    if out.log() then out.log():write("heapsift: ", core.escape(text), "\n") end
 end
 
 -- ---- Lua ----
@@ -69,7 +77,7 @@ Shell.__index = Shell
 
 -- Runs f; whatever ends it is told in one line. Returns the exit code of it.
 function Shell:guard(f)
-    local ok, e, stopped = core.attempt(f)
+    local ok, e, stopped = core.attempt(self.paged and function() in_pages(f) end or f)
     if ok then return 0 end
     if stopped then
         complain "stopped"
@@ -93,7 +101,7 @@ end
 function Shell:report_rest()
     local reported = self.context.globals.report
     self.context.globals.report = report.new()
-    for _, text in ipairs(report.lines(reported)) do out.print(text) end
+    report.print(reported)
 end
 
 -- What to say of Lua that fails and opens with the word of a command.
@@ -187,7 +195,7 @@ function Shell:interact()
     local waiting
     local completer = complete.completer(self)
     while not self.ended do
-        local text, interrupted = core.prompt_read(waiting and "    >> " or self:prompt(), completer)
+        local text, interrupted = core.prompt_read(out.prompt(waiting and "    >> " or self:prompt()), completer)
         if text == nil then
             core.write "\n"
             break

@@ -1,15 +1,17 @@
--- page.lua: lines of at most 100 columns, sections, and what each of them means where that was asked for.
+-- page.lua: lines of at most 100 columns (fewer on a narrow terminal), sections, and what each of them means where that
+-- was asked for.
 
 local page = {}
 
-local WIDTH <const> = 100
+local WIDEST <const>, LEAST <const> = 100, 40
 local LONGEST <const> = 120 -- a line that holds a name that cannot be broken
 
 -- A text as lines; those after the first begin with `hang`.
 local function wrapped(text, first, hang)
+    local width = math.max(LEAST, math.min(WIDEST, heapsift.width() or WIDEST))
     local lines, line, empty = {}, first, true
     for word in text:gmatch "%S+" do
-        if not empty and utf8.len(line .. " " .. word, 1, -1, true) > WIDTH then
+        if not empty and utf8.len(line .. " " .. word, 1, -1, true) > width then
             lines[#lines + 1], line, empty = line, hang, true
         end
         line, empty = empty and line .. word or line .. " " .. word, false
@@ -40,7 +42,7 @@ end
 -- Begins a section; `meaning` is printed where --explain was given.
 function page.section(title, meaning)
     print()
-    print(title)
+    heapsift.heading(title)
     if meaning then
         for _, line in ipairs(wrapped(meaning, "    = ", "      ")) do print(line) end
     end

@@ -37,6 +37,9 @@
 /* The kernel behind plugins/lib/attribution.lua, as a C function: see bind_attribution.c. */
 int bind_attribution_new(struct lua_State *lua);
 
+/* Pushes a table of C functions behind plugins/lib/native: see bind_native.c. */
+void bind_native_push_functions(struct lua_State *lua);
+
 /* Somebody who watches long work: begin is called before the engine is, end after it, on the same thread. `what` is
  * static and says what is done ("walking heaps"). The job lives from begin to end. */
 struct hs_bind_watch {

@@ -39,6 +39,7 @@ static const char *const code_names[HS_FILTER_CODE_COUNT] = {
     [HS_FILTER_TRACE_SYMBOL] = "TRACE_SYMBOL",
     [HS_FILTER_REFERENCED] = "REFERENCED",
     [HS_FILTER_LABEL] = "LABEL",
+    [HS_FILTER_COLUMN] = "COLUMN",
 };
 static const char *const field_names[HS_BLOCK_FIELD_COUNT] = {
     [HS_BLOCK_FIELD_ADDRESS] = "ADDRESS",

@@ -85,7 +85,7 @@ struct bind_trace {
 
 extern const struct bind_class bind_dump_class, bind_module_class, bind_thread_class, bind_region_class;
 extern const struct bind_class bind_heap_class, bind_block_class, bind_traces_class, bind_trace_class;
-extern const struct bind_class bind_set_class, bind_groups_class;
+extern const struct bind_class bind_set_class, bind_groups_class, bind_column_class;
 
 /* The open dump at a stack index; raises otherwise. */
 struct bind_dump *bind_check_dump(lua_State *lua, int idx);
@@ -239,6 +239,10 @@ int bind_dump_command(lua_State *lua);
 int bind_set_group(lua_State *lua);  /* bind_groups.c */
 int bind_set_values(lua_State *lua); /* bind_values.c */
 void bind_values_create_class(lua_State *lua);
+int bind_set_map(lua_State *lua);      /* bind_native_set.c */
+int bind_set_where_native(lua_State *lua);
+int bind_set_fold(lua_State *lua);
+bool bind_is_native(lua_State *lua, int arg);
 void bind_dump_traces(lua_State *lua); /* bind_trace.c: the property */
 int bind_dump_u8(lua_State *lua);      /* bind_read.c */
 int bind_dump_u16(lua_State *lua);

@@ -162,10 +162,12 @@ static int set_filter(lua_State *lua, int owner_idx, int from_idx, int arg, int 
     return count;
 }
 
-/* set:where(text[, text...]) -> a set for each */
+/* set:where(text[, text...]) -> a set for each; set:where(native function) */
 static int set_where(lua_State *lua)
 {
     set_get(lua, 1);
+    if (bind_is_native(lua, 2))
+        return bind_set_where_native(lua);
     int count = lua_gettop(lua) - 1;
     luaL_argcheck(lua, count >= 1, 2, "a filter text expected");
     luaL_argcheck(lua, count <= HS_WHERE_MAX, HS_WHERE_MAX + 2, "too many filter texts");
@@ -339,10 +341,19 @@ static int set_tostring(lua_State *lua)
 }
 
 static const luaL_Reg set_methods[] = {
-    {"count", set_count},        {"bytes", set_bytes}, {"each", set_each},
-    {"sample", set_sample},      {"has", set_has},     {"group", bind_set_group},
-    {"where", set_where},        {"label", set_label}, {"referenced", bind_set_referenced},
-    {"values", bind_set_values}, {NULL, NULL},
+    {"count", set_count},
+    {"bytes", set_bytes},
+    {"each", set_each},
+    {"sample", set_sample},
+    {"has", set_has},
+    {"group", bind_set_group},
+    {"where", set_where},
+    {"label", set_label},
+    {"referenced", bind_set_referenced},
+    {"values", bind_set_values},
+    {"map", bind_set_map},
+    {"fold", bind_set_fold},
+    {NULL, NULL},
 };
 
 static const luaL_Reg set_metamethods[] = {

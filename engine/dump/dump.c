@@ -98,6 +98,8 @@ void hs_dump_close(struct hs_dump *dump)
     if (dump->process.file)
         hs_process_deinit(&dump->process);
     free(dump->scan);
+    if (dump->columns)
+        dump->columns_destroy(dump->columns);
     free(dump->caller_ranges);
     free(dump->caller_modules);
     free(dump->block_traces);

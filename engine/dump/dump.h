@@ -31,6 +31,10 @@ struct hs_dump {
 
     /* What query/attribution.c published: a block's trace, UINT32_MAX where it is not known; NULL before. */
     uint32_t *block_traces;
+
+    /* What query/column.c keeps, and how that is freed; NULL before. */
+    struct hs_columns *columns;
+    void (*columns_destroy)(struct hs_columns *columns);
 };
 
 /* Memory whose use is known: heaps, stacks, images, the trace database. */

@@ -392,6 +392,8 @@ void host_core_push(lua_State *lua)
     host_output_create(lua);
     host_results_create(lua);
     luaL_newlib(lua, functions);
+    bind_native_push_functions(lua);
+    lua_setfield(lua, -2, "native");
     host_store_add(lua);
     host_pool_add(lua);
     host_system_add(lua);

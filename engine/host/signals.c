@@ -3,6 +3,7 @@
  * A thread of its own takes the signals and writes the progress line: so neither has to care what the main thread is
  * in the middle of, and a signal handler is needed for SIGBUS only. */
 #include "host/host_internal.h"
+#include "native/native.h"
 
 #include <limits.h>
 #include <poll.h>
@@ -163,6 +164,20 @@ static void bus_handler(int number)
     end_at_once(watch.bus_line, 3);
 }
 
+/* A crash of native code: its line, behind what names the input. */
+static void native_end(const char *line, int code)
+{
+    char text[1024];
+    size_t size = 0;
+    const char *const pieces[] = {"heapsift: ", watch.input, ": ", line, "\n"};
+
+    for (size_t i = 0; i < sizeof pieces / sizeof pieces[0]; i++)
+        for (const char *at = pieces[i]; *at && size + 1 < sizeof text; at++)
+            text[size++] = *at;
+    text[size] = 0;
+    end_at_once(text, code);
+}
+
 void host_signals_start(void)
 {
     static sigset_t set;
@@ -172,6 +187,7 @@ void host_signals_start(void)
     struct sigaction bus = {.sa_handler = bus_handler};
     sigemptyset(&bus.sa_mask);
     sigaction(SIGBUS, &bus, NULL);
+    hs_guard_set_end(native_end);
 
     sigemptyset(&set);
     const int numbers[] = {SIGINT, SIGTERM, SIGHUP};

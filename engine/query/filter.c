@@ -35,6 +35,7 @@ struct instruction {
     const struct hs_stored_bits *bits; /* candidate codes */
     const uint64_t *traces;            /* trace codes: a bit a trace; NULL: there are none */
     const uint8_t *labels;             /* label code: a byte a label number */
+    struct hs_column *column;          /* column code: retained */
     const struct instruction *among;   /* RUN_READ_AMONG: the instruction with the list */
     const struct hs_filter_text *text; /* contains, among */
     const uint64_t *map;               /* among: a bit an integer from `off` on, `value` of them; NULL: by halves */
@@ -93,6 +94,7 @@ static const struct {
     [HS_FILTER_TRACE_SYMBOL] = {0, 1},
     [HS_FILTER_REFERENCED] = {0, 1},
     [HS_FILTER_LABEL] = {0, 1},
+    [HS_FILTER_COLUMN] = {0, 1},
 };
 
 static bool is_jump(enum hs_filter_code code)
@@ -103,7 +105,7 @@ static bool is_jump(enum hs_filter_code code)
 static bool takes_text(enum hs_filter_code code)
 {
     return code == HS_FILTER_AMONG || code == HS_FILTER_CONTAINS || code == HS_FILTER_CANDIDATE_MODULE ||
-           code == HS_FILTER_CANDIDATE_SYMBOL || code == HS_FILTER_LABEL;
+           code == HS_FILTER_CANDIDATE_SYMBOL || code == HS_FILTER_LABEL || code == HS_FILTER_COLUMN;
 }
 
 /* What is wrong with one instruction by itself; NULL if nothing is. */
@@ -403,6 +405,18 @@ static bool is_tests_only(const struct instruction *code, size_t count)
     return true;
 }
 
+static enum hs_status find_column(const struct hs_filter *filter, struct hs_dump *dump, struct instruction *instruction,
+                                  struct hs_error *err)
+{
+    const char *name = filter->texts[instruction->value].bytes; /* copy_texts ends it */
+
+    instruction->column = hs_dump_column(dump, name);
+    if (instruction->column)
+        return HS_OK;
+    return hs_fail(err, HS_ERR_ARGUMENT, HS_NO_OFF, HS_NO_VA,
+                   "filter: there is no column '%s' on this dump: set:map makes one", name);
+}
+
 /* The instructions, with everything looked up that does not depend on the block. */
 static enum hs_status copy_code(struct hs_filter *filter, struct hs_dump *dump, const struct hs_blocks *blocks,
                                 const struct hs_filter_op *ops, size_t op_count, struct hs_job *job,
@@ -430,6 +444,8 @@ static enum hs_status copy_code(struct hs_filter *filter, struct hs_dump *dump, 
             status = find_traces(filter, dump, instruction, job, err);
         else if (ops[i].code == HS_FILTER_REFERENCED)
             status = hs_dump_scan(dump, job, &filter->scan, err);
+        else if (ops[i].code == HS_FILTER_COLUMN)
+            status = find_column(filter, dump, instruction, err);
         else if (ops[i].code == HS_FILTER_LABEL &&
                  !(instruction->labels = match_labels(filter, blocks, &filter->texts[ops[i].value])))
             status = hs_fail_memory(err, "a filter");
@@ -477,6 +493,8 @@ void hs_filter_destroy(struct hs_filter *filter)
 {
     if (!filter)
         return;
+    for (size_t i = 0; filter->code && i < filter->count; i++)
+        hs_column_release(filter->code[i].column);
     hs_arena_deinit(&filter->arena);
     free(filter);
 }
@@ -599,6 +617,13 @@ static struct value trace_of(const struct hs_filter *filter, const struct hs_spo
     const uint32_t *traces = filter->dump->block_traces;
 
     return traces && traces[spot->id] != UINT32_MAX ? present(traces[spot->id]) : missing;
+}
+
+static struct value number_of(const struct hs_column *column, uint32_t id)
+{
+    int64_t number;
+
+    return hs_column_get(column, id, &number) ? present((uint64_t)number) : missing;
 }
 
 static struct value field_of(const struct hs_filter *filter, const struct hs_spot *spot, int field)
@@ -804,6 +829,7 @@ static struct value run(const struct hs_filter *filter, const struct hs_spot *sp
             number = hs_blocks_label_number(filter->blocks, spot->id);
             *top++ = present(number && number <= filter->label_count && at->labels[number]);
             break;
+        case HS_FILTER_COLUMN: *top++ = number_of(at->column, spot->id); break;
         default: break;
         }
     }

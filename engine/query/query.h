@@ -81,6 +81,50 @@ const struct hs_dump *hs_filter_dump(const struct hs_filter *filter);
 /* An empty, settled set for the blocks of a dump; NULL when out of memory. */
 struct hs_set *hs_set_new(struct hs_dump *dump, const struct hs_blocks *blocks);
 
+/* ---- column.c: numbers of blocks ---- */
+
+/* A number for each block of a set, or none. Counted owners: whoever creates or retains it releases it. */
+struct hs_column {
+    atomic_uint owners;
+    uint32_t from, to; /* ids of blocks that can have one; from is a multiple of 64 */
+    uint64_t *has;     /* a bit a block, from `from` on */
+    int64_t *values;
+};
+
+/* Without any number yet, for the blocks of a set. NULL when out of memory. */
+struct hs_column *hs_column_create(const struct hs_set *set);
+struct hs_column *hs_column_retain(struct hs_column *column);
+/* NULL is allowed. */
+void hs_column_release(struct hs_column *column);
+/* How many blocks have a number; bytes of memory that the column takes. */
+uint64_t hs_column_count(const struct hs_column *column);
+size_t hs_column_memory(const struct hs_column *column);
+
+/* Two threads may put at once if their blocks are in different shards. */
+static inline void hs_column_put(struct hs_column *column, uint32_t id, int64_t value)
+{
+    uint32_t at = id - column->from;
+
+    column->has[at / 64] |= UINT64_C(1) << (at % 64);
+    column->values[at] = value;
+}
+
+static inline bool hs_column_get(const struct hs_column *column, uint32_t id, int64_t *value_ret)
+{
+    uint32_t at = id - column->from;
+
+    if (id < column->from || id >= column->to || !(column->has[at / 64] >> (at % 64) & 1))
+        return false;
+    *value_ret = column->values[at];
+    return true;
+}
+
+/* Gives a dump a column by name, in the place of one that had that name. Retains it. HS_ERR_MEMORY. */
+HS_MUST_CHECK enum hs_status hs_dump_set_column(struct hs_dump *dump, const char *name, struct hs_column *column,
+                                                struct hs_error *err);
+/* That column, retained for the caller; NULL: there is none. */
+struct hs_column *hs_dump_column(struct hs_dump *dump, const char *name);
+
 #include "query/attribution.h"
 
 #endif

@@ -85,6 +85,7 @@ enum hs_filter_code {
     HS_FILTER_TRACE_SYMBOL,
     HS_FILTER_REFERENCED, /* push whether anything points to the block */
     HS_FILTER_LABEL,      /* push whether the block's label matches text `value` */
+    HS_FILTER_COLUMN,     /* push the number that the block has in the column named by text `value`; missing without */
     HS_FILTER_CODE_COUNT
 };
 #define HS_FILTER_STACK 32

@@ -115,7 +115,7 @@ local name_text <const> = expect(plain_text, 'a text in quotes') * space
 -- ---- grammar ----
 
 -- Every word that can begin a condition or a value, and those that stand between them.
-local KNOWN <const> = { contains = true, referenced = true, ["candidate.index"] = true }
+local KNOWN <const> = { contains = true, referenced = true, ["candidate.index"] = true, ["column.NAME"] = true }
 for _, words in ipairs { filter.fields, filter.reads, filter.measures, filter.names } do
     for name in pairs(words) do KNOWN[name] = true end
 end
@@ -241,9 +241,10 @@ local rules <const> = {
         Cp() * expect(names_of(filter.reads, filter.measures), "a value") * space * sign "(" * V "value" * sign ")" /
         node "read" +
         Cp() * field_names() / node "field" +
+        Cp() * P "column." * expect(C(word_char ^ 1), "the name of a column") * space / node "column" +
         Cp() * sign("(", "a value") * V "either" * sign ")" / node "group" +
         lpeg.Cmt(Cp() * C((R("az", "AZ") + "_") * (word_char + ".") ^ 0), function(_, _, at, word)
-            if KNOWN[word] or BETWEEN[word] then return false end
+            if KNOWN[word] or BETWEEN[word] or word:find "^column%." then return false end
             error({ at = at, message = unknown_word(word) }, 0)
         end),
 }
@@ -370,6 +371,10 @@ local EMIT <const> = {
     end,
     field = function(program, tree)
         program:emit("FIELD", filter.fields[tree[1]])
+        return "value"
+    end,
+    column = function(program, tree)
+        program:emit("COLUMN", program:text(tree[1]))
         return "value"
     end,
     read = function(program, tree)

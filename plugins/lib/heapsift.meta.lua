@@ -16,6 +16,7 @@
 
 ---@class heapsift
 ---@field version string version of the program, "0.1.0"
+---@field allow_native boolean whether --allow-native was given: what heapsift.native needs
 heapsift = {}
 
 ---Opens a user-mode minidump. Damage that leaves something to read is no failure: see dump:notes().
@@ -118,6 +119,15 @@ function heapsift.attribution(dump, options) end
 ---@param dump dump
 ---@return types
 function heapsift.types(dump) end
+
+---Loads a shared library whose functions scripts and set:map can then call (docs/native.md). Raises without --allow-native,
+---and for declarations that cannot be understood.
+---@param path string a name without a folder is looked for beside the script, then where the system looks
+---@param declarations? string C declarations of its functions, variables and types, laid out for this machine
+---@return native? library nil on failure
+---@return string? message
+---@return string? code "io", "unsupported"
+function heapsift.native(path, declarations) end
 
 ---Made by heapsift.attribution: a table with these methods.
 ---    a:of(block) -> trace, confidence, reasons, alternatives: trace is nil where none is recorded; confidence 0 .. 1;
@@ -722,6 +732,24 @@ function set:has(block) end
 ---@return groups
 function set:group(key, ...) end
 
+---Calls a native function `(const void *data, size_t size, uint64_t address)` for every block and keeps the integers that
+---it gives as a column: filters know it as `column.NAME`, and so do groups. On all processors where the function is
+---declared __attribute__((pure)), else one after the other, in the order of the blocks. A block whose user bytes are not in
+---the dump in one piece has no value.
+---@param f function of a library, see heapsift.native
+---@param name? string letters, digits and _; that of the function if not given; a column of that name is replaced
+---@return column
+function set:map(f, name) end
+
+---Calls a native function `(const void *data, size_t size, uint64_t address, T *state)` for every block, one after the
+---other, in the order of the blocks, until it gives anything but 0 (one that gives void goes on to the end).
+---@param f function of a library
+---@param state userdata a buffer, see native:new
+---@return userdata state
+---@return integer result what it stopped with; 0: it did not
+---@return integer skipped blocks that are not in the dump in one piece
+function set:fold(f, state) end
+
 ---A sequence of rows, plain tables: each key by name (heap: its address; state: its name; stored, first_word, type and
 ---candidate_module absent where there is none), count (blocks), bytes (user sizes added up).
 ---@class groups
@@ -740,6 +768,113 @@ function groups:values() end
 
 -- ---------------------------------------------------------------------------------------------------------------
 -- Types and views
+
+---A number for each block of a set, made by set:map.
+---@class column
+---@field name string filters and groups know it as `column.NAME`
+---@field count integer blocks that have a number
+---@field skipped integer blocks whose user bytes are not in the dump in one piece
+local column = {}
+
+---@param block block
+---@return integer? value nil if the block has none
+function column:of(block) end
+
+---A shared library, made by heapsift.native. What was declared is there by name:
+---    lib.crc32("text", 4)            a function; arguments are checked by what was declared
+---    lib.KIND_LAST                   a constant of an enum
+---    lib.counter[0]                  a variable, as memory
+---Memory is what lib:new, lib:array and lib:view give, what pointers lead to, and structures that come back:
+---    row.count, row.inner.x          members; row.count = 5
+---    list[3], number[0]              elements from 0 as in C
+---    #list, a == b                   elements; the same address
+---Numbers are Lua's, an unsigned one of 64 bits by its bits; NULL is nil; a structure may be given as a table, an array as
+---a list, a `const char *` as a text. A name that is not there, a value out of range, an element outside raise.
+---A library may be `<close>`.
+---@class native
+local native = {}
+
+---Adds C declarations, all of them or none; raises for what is wrong in them.
+---@param text string
+---@return string[] names that are new
+function native:declare(text) end
+
+---The function, variable or constant of that name, also where a method of the library has the same.
+---@param name string
+---@return any? symbol
+---@return string? message
+---@return string? code "not-found"
+function native:symbol(name) end
+
+---A buffer for a value of a type, all 0 unless a value is given. It ends with its last reference.
+---@param type string "struct record", "int[16]"
+---@param value? any
+---@return userdata memory
+function native:new(type, value) end
+
+---A buffer of several.
+---@param type string of each
+---@param count integer
+---@param values? table|string a list; for a type of one byte also a text
+---@return userdata memory
+function native:array(type, count, values) end
+
+---Memory of the dump itself, not copied, to be read only: the user bytes of a block, or `size` bytes at an address.
+---@param block_or_dump block|dump
+---@param va_or_type? integer|string of a block the type; of a dump the address
+---@param size? integer bytes
+---@param type? string default uint8_t; elements follow each other to the end
+---@return userdata? memory nil on failure
+---@return string? message
+---@return string? code "unmapped" (not in the dump in one piece), "outside" (smaller than the type)
+function native:view(block_or_dump, va_or_type, size, type) end
+
+---A Lua function that C code can call. An error in it is raised by the call that led to it, once C code comes back. It ends
+---with its last reference, lib:free, or the library: keep it as long as it may be called.
+---@param type string "int (*)(const void *, const void *)", or the name of such a type
+---@param f function
+---@return userdata callback
+function native:callback(type, f) end
+
+---Ends a buffer or callback before its last reference goes.
+---@param what userdata
+function native:free(what) end
+
+---@param what string|userdata name of a type, or memory
+---@return integer bytes
+function native:sizeof(what) end
+
+---@param type string
+---@param path string "inner.x", "items[3]"
+---@return integer? offset bytes
+---@return integer|string|nil bit of a bit field its first bit in the unit at offset; the message on failure
+---@return integer|string|nil width of a bit field in bits; "not-found" on failure
+function native:offsetof(type, path) end
+
+---Bytes of memory as a string. What a pointer leads to has no size that is known: then `count` must be given.
+---@param memory userdata
+---@param from? integer default 0
+---@param count? integer default all behind it
+---@return string? bytes nil on failure
+---@return string? message
+---@return string? code "unmapped": nothing is where the pointer leads
+function native:bytes(memory, from, count) end
+
+---The text at the start of memory, up to a byte 0.
+---@param memory userdata
+---@param max? integer bytes, default 1M
+---@return string? text nil on failure
+---@return string? message
+---@return string? code "unmapped"
+function native:string(memory, max) end
+
+---Where memory is in this program, for messages.
+---@param memory userdata
+---@return integer address
+function native:address(memory) end
+
+---Unloads the library. Its functions raise from then on; memory stays.
+function native:close() end
 
 ---Types of one dump, and what is done with views. A view is made by t:at; it has no names but those of the structure:
 ---    row.ulPropTag, row.Value.l      the value there: integer (enums too), float, boolean; nil if it is not in the dump

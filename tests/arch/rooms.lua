@@ -4,7 +4,7 @@
 --
 -- A room may include its own files, and the doors (room/room.h) of rooms before it in the list.
 
-local ROOMS = { "base", "file", "space", "image", "layout", "process", "heap", "trace", "dump", "query",
+local ROOMS = { "base", "file", "space", "image", "layout", "process", "heap", "trace", "dump", "query", "native",
                 "store", "batch", "bind", "host", "cli" }
 local KNOWS_LUA = { bind = true, host = true, cli = true }
 local LUA_HEADERS = { ["lua.h"] = true, ["lauxlib.h"] = true, ["lualib.h"] = true, ["luaconf.h"] = true,

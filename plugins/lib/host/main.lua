@@ -34,7 +34,8 @@ Usage: heapsift run NAME|FILE.lua INPUT [ARG...] [options]
 Every script knows --help and --json. Addresses and trace indexes are hex with or without 0x (0n for decimal), numbers
 of options are decimal unless 0x.
 Exit codes: 0 done; 1 a finding at or above --fail-on; 2 usage; 3 the input cannot be read as a dump; 4 done, but part
-of what was asked for could not be read; 5 a script or limit failed; 6 what was asked for is not there.
+of what was asked for could not be read; 5 a script or limit failed; 6 what was asked for is not there; 7 native code
+that a script called crashed.
 ]]
 
 local function list(common)
@@ -114,7 +115,7 @@ end
 -- Every name a script can use, one a line as "class.name": what the reference is compared with.
 local function surface()
     local classes = { heapsift = run.surface_of {}, report = require "host.report".methods,
-                      types = require "types".methods }
+                      types = require "types".methods, native = require "native".methods }
     for name, members in pairs(core.surface()) do classes[name:gsub("^heapsift%.", "")] = members end
     local lines = {}
     for class, members in pairs(classes) do

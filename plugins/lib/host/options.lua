@@ -21,6 +21,7 @@ local COMMON <const> = {
     { name = "memory-limit", value = "SIZE", doc = "memory that the script's Lua may use (default 2G)" },
     { name = "plugins", value = "DIR", many = true, doc = "look for modules and plugins here too" },
     { name = "allow-files", doc = "give the script io and os: only for a script you trust" },
+    { name = "allow-native", doc = "let the script load shared libraries: only for a script and a library you trust" },
     { name = "traceback", doc = "if the script has a bug, say how it came there" },
 }
 

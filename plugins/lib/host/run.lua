@@ -183,6 +183,22 @@ function run.surface_of(context)
         return require "types".of(dump, { rows = core.rows, print = out.print, hint = words.hint })
     end
 
+    surface.allow_native = context.common and context.common.allow_native or false
+
+    -- A name without a folder is looked for beside the script first.
+    function surface.native(path, declarations)
+        if type(path) ~= "string" then error("heapsift.native: a path expected, got " .. type(path), 2) end
+        if declarations ~= nil and type(declarations) ~= "string" then
+            error("heapsift.native: declarations (a text) expected, got " .. type(declarations), 2)
+        end
+        if not context.common.allow_native then
+            error(("heapsift.native: %s: native code runs only with --allow-native"):format(path), 2)
+        end
+        local beside = context.script.dir .. "/" .. path
+        if not path:find("/", 1, true) and core.kind(beside) == "file" then path = beside end
+        return require "native".open(path, declarations, { core = core.native, hint = words.hint })
+    end
+
     function surface.attribution(dump, given)
         check_dump("attribution", dump)
         if given ~= nil and type(given) ~= "table" then
@@ -202,7 +218,7 @@ local function mute(surface)
     surface.open, surface.input, surface.output, surface.results = leave, leave, leave, leave
     surface.fail = leave
     surface.recognise, surface.heuristic, surface.attribution = leave, leave, leave
-    surface.types = leave
+    surface.types, surface.native = leave, leave
 end
 
 -- Globals of a plugin's file: those of a script but for dump, args and report, which its functions are given.

@@ -156,6 +156,8 @@ function Builder:attributes(list, given)
                 fail(one.at, ("attribute %s changes the layout in a way that is not known here"):format(word))
             elseif word == "packed" then
                 given.packed = true
+            elseif word == "pure" or word == "const" then
+                given.pure = true
             elseif word == "align" or word == "aligned" then
                 local align = one.text and one.text ~= "" and self:alignment(one) or 16
                 given.align = math.max(given.align or 0, align)
@@ -220,7 +222,16 @@ local function base_type(self, words)
     return self.abi.base[name]
 end
 
--- The type that specifiers name, what storage they give, and what alignment they ask for.
+local CONST <const> = { const = true, __const = true }
+
+local function has_const(qualifiers)
+    for _, word in ipairs(qualifiers) do
+        if CONST[word] then return true end
+    end
+    return false
+end
+
+-- The type that specifiers name, what storage they give, and what else they ask for: align, const, pure.
 function Builder:specified(specifiers)
     local words, type_, given, storage, pointer_32 = {}, nil, {}, nil, false
     for _, item in ipairs(specifiers) do
@@ -230,6 +241,8 @@ function Builder:specified(specifiers)
             storage = item.word == "typedef" and "typedef" or storage
         elseif item.kind == "attribute" then
             self:attributes({ item }, given)
+        elseif item.kind == "qualifier" and CONST[item.word] then
+            given.const = true
         elseif item.kind == "name" then
             type_ = build.named(self.scope, item.name) or self.abi.base[item.name == "wchar_t" and "wchar_t"]
             if not type_ then
@@ -241,9 +254,8 @@ function Builder:specified(specifiers)
             type_ = self:record(item)
         elseif item.kind == "enum" then
             type_ = self:enum(item)
-        elseif item.word == "__ptr32" then
-            pointer_32 = true
         end
+        if item.word == "__ptr32" then pointer_32 = true end
     end
     if #words > 0 then type_ = base_type(self, words) end
     if pointer_32 and self.abi.pointer_size ~= 4 then fail(specifiers[1].at, "__ptr32 is not supported") end
@@ -330,7 +342,7 @@ function Builder:members_of(tree, members, names)
     end
     for _, declarator in ipairs(tree.declarators) do
         local type_, name = base, nil
-        if declarator.pointers then type_, name = self:declared(base, declarator) end
+        if declarator.pointers then type_, name = self:declared(base, declarator, given.const) end
         local asked = self:attributes(declarator.attributes, { align = given.align })
         local member = { type = type_, name = name, align = asked.align, packed = asked.packed }
         self:complete(type_, declarator.at)
@@ -417,9 +429,10 @@ end
 
 -- ---- declarators ----
 
-function Builder:pointer_to(type_, at)
+-- `const_to`: what it points to is not to be written.
+function Builder:pointer_to(type_, at, const_to)
     local size = self.abi.pointer_size
-    return { kind = "pointer", to = type_, size = size, align = size, depth = self:deeper(type_.kind == "pointer" and
+    return { kind = "pointer", to = type_, const_to = const_to or nil, size = size, align = size, depth = self:deeper(type_.kind == "pointer" and
         type_.depth or (type_.kind == "array" or type_.kind == "function") and type_.depth or 0, at) }
 end
 
@@ -440,13 +453,13 @@ function Builder:function_of(returns, tree)
     end
     local parameters = {}
     for i, parameter in ipairs(tree.parameters) do
-        local base = self:specified(parameter.specifiers)
-        local type_, name = self:declared(base, parameter.declarator)
+        local base, _, given = self:specified(parameter.specifiers)
+        local type_, name = self:declared(base, parameter.declarator, given.const)
         if type_.kind == "void" then
             if #tree.parameters > 1 or name then fail(parameter.at, "a parameter cannot be void") end
             break
         end
-        if type_.kind == "array" then type_ = self:pointer_to(type_.of, parameter.at) end
+        if type_.kind == "array" then type_ = self:pointer_to(type_.of, parameter.at, given.const) end
         if type_.kind == "function" then type_ = self:pointer_to(type_, parameter.at) end
         parameters[i] = { name = name, type = type_ }
     end
@@ -455,11 +468,14 @@ function Builder:function_of(returns, tree)
                  tree.at) }
 end
 
--- The type and name that a declarator makes of a base type.
-function Builder:declared(base, declarator)
+-- The type and name that a declarator makes of a base type. `const`: the base is one.
+function Builder:declared(base, declarator, const)
     local type_ = base
     while true do
-        for _ = 1, #declarator.pointers do type_ = self:pointer_to(type_, declarator.at) end
+        for _, qualifiers in ipairs(declarator.pointers) do
+            type_ = self:pointer_to(type_, declarator.at, const)
+            const = has_const(qualifiers)
+        end
         for i = #declarator.suffixes, 1, -1 do
             local suffix = declarator.suffixes[i]
             if suffix.kind == "array" then
@@ -475,9 +491,9 @@ function Builder:declared(base, declarator)
 end
 
 function Builder:type_name(tree)
-    local base, storage = self:specified(tree.specifiers)
+    local base, storage, given = self:specified(tree.specifiers)
     if storage then fail(tree.at, "a type was expected, not a declaration") end
-    return (self:declared(base, tree.declarator))
+    return (self:declared(base, tree.declarator, given.const))
 end
 
 function Builder:assertion(tree)
@@ -507,8 +523,8 @@ local function aligned(type_, align)
 end
 
 function Builder:declare_one(base, storage, given, declarator)
-    local type_, name = self:declared(base, declarator)
-    local asked = self:attributes(declarator.attributes, { align = given.align })
+    local type_, name = self:declared(base, declarator, given.const)
+    local asked = self:attributes(declarator.attributes, { align = given.align, pure = given.pure })
     local space = storage == "typedef" and "typedefs" or type_.kind == "function" and "functions" or "variables"
     if space == "typedefs" then
         if (type_.kind == "struct" or type_.kind == "union" or type_.kind == "enum") and not type_.tag then
@@ -516,6 +532,7 @@ function Builder:declare_one(base, storage, given, declarator)
         end
         type_ = aligned(type_, asked.align)
     end
+    if space == "functions" then type_.pure = asked.pure end
     local known = self.scope[space][name] or self.scope.parent[space][name]
     if known and not same(known, type_) then fail(declarator.at, ("'%s' is declared already, as %s"):format(name,
         build.describe(known))) end

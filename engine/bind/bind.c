@@ -469,9 +469,9 @@ static const luaL_Reg module_functions[] = {
 int luaopen_heapsift(struct lua_State *lua)
 {
     static const struct bind_class *const classes[] = {
-        &bind_dump_class,  &bind_module_class, &bind_thread_class, &bind_region_class, &bind_heap_class,
-        &bind_block_class, &bind_traces_class, &bind_trace_class,  &bind_set_class,    &bind_groups_class,
-        &bind_column_class,
+        &bind_dump_class, &bind_module_class, &bind_thread_class, &bind_region_class,
+        &bind_heap_class, &bind_block_class,  &bind_traces_class, &bind_trace_class,
+        &bind_set_class,  &bind_groups_class, &bind_column_class,
     };
     luaL_checkversion(lua);
     struct bind_state *state = lua_newuserdatauv(lua, sizeof *state, 0);

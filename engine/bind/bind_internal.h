@@ -239,7 +239,7 @@ int bind_dump_command(lua_State *lua);
 int bind_set_group(lua_State *lua);  /* bind_groups.c */
 int bind_set_values(lua_State *lua); /* bind_values.c */
 void bind_values_create_class(lua_State *lua);
-int bind_set_map(lua_State *lua);      /* bind_native_set.c */
+int bind_set_map(lua_State *lua); /* bind_native_set.c */
 int bind_set_where_native(lua_State *lua);
 int bind_set_fold(lua_State *lua);
 bool bind_is_native(lua_State *lua, int arg);

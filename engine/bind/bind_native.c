@@ -51,7 +51,8 @@ void bind_frame_raise(lua_State *lua, const struct bind_frame *frame)
     if (atomic_exchange(&calls->other_thread, false))
         luaL_error(lua, "a callback was called from a thread of its own: Lua cannot run there, so it gave 0");
     if (atomic_exchange(&calls->dead, false))
-        luaL_error(lua, "a callback was called after it was freed: it gave 0 (keep the callback while it may be called)");
+        luaL_error(lua,
+                   "a callback was called after it was freed: it gave 0 (keep the callback while it may be called)");
 }
 
 /* ---- libraries ---- */
@@ -130,15 +131,14 @@ static int native_symbol(lua_State *lua)
 
 /* ---- types ---- */
 
-static const char *const kinds[] = {"void", "bool", "int", "enum", "float", "pointer", "array", "struct", "union", "function",
-                              NULL};
+static const char *const kinds[] = {"void",  "bool",   "int",   "enum",     "float", "pointer",
+                                    "array", "struct", "union", "function", NULL};
 
 static enum hs_native_kind kind_of(lua_State *lua, int idx, struct hs_native_type *type)
 {
-    static const enum hs_native_kind meant[] = {HS_NATIVE_VOID,    HS_NATIVE_BOOL,    HS_NATIVE_INTEGER,
-                                                HS_NATIVE_INTEGER, HS_NATIVE_FLOAT,   HS_NATIVE_POINTER,
-                                                HS_NATIVE_ARRAY,   HS_NATIVE_RECORD,  HS_NATIVE_RECORD,
-                                                HS_NATIVE_FUNCTION};
+    static const enum hs_native_kind meant[] = {
+        HS_NATIVE_VOID,    HS_NATIVE_BOOL,  HS_NATIVE_INTEGER, HS_NATIVE_INTEGER, HS_NATIVE_FLOAT,
+        HS_NATIVE_POINTER, HS_NATIVE_ARRAY, HS_NATIVE_RECORD,  HS_NATIVE_RECORD,  HS_NATIVE_FUNCTION};
     lua_getfield(lua, idx, "kind");
     int number = luaL_checkoption(lua, -1, NULL, kinds);
     lua_pop(lua, 1);
@@ -331,8 +331,8 @@ static void check_count(lua_State *lua, const struct bind_function *box, size_t 
     size_t wanted = box->type->member_count;
     if (given == wanted || (box->type->varargs && given > wanted))
         return;
-    luaL_error(lua, "%s: %s%d argument%s expected, got %d", box->place.function,
-               box->type->varargs ? "at least " : "", (int)wanted, plural(wanted), (int)given);
+    luaL_error(lua, "%s: %s%d argument%s expected, got %d", box->place.function, box->type->varargs ? "at least " : "",
+               (int)wanted, plural(wanted), (int)given);
 }
 
 /* Where each argument stands: aligned to 16 in `base`. */
@@ -455,8 +455,12 @@ void bind_native_push_functions(lua_State *lua)
     static const luaL_Reg function_metamethods[] = {
         {"__call", function_call}, {"__tostring", function_tostring}, {NULL, NULL}};
     static const luaL_Reg functions[] = {
-        {"open", native_open},         {"close", native_close},           {"symbol", native_symbol},
-        {"function_of", native_function}, {"callback", bind_native_callback}, {"free", bind_native_free},
+        {"open", native_open},
+        {"close", native_close},
+        {"symbol", native_symbol},
+        {"function_of", native_function},
+        {"callback", bind_native_callback},
+        {"free", bind_native_free},
         {NULL, NULL},
     };
     create_metatable(lua, BIND_LIBRARY, library_metamethods);

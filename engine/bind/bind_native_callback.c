@@ -126,8 +126,12 @@ int bind_native_callback(lua_State *lua)
     struct bind_callback *callback = calloc(1, sizeof *callback);
     if (!callback)
         bind_raise(lua, HS_ERR_MEMORY, NULL);
-    *callback = (struct bind_callback){.next = library->callbacks, .box = box, .type = type, .library = library,
-                                       .calls = calls, .thread = pthread_self()};
+    *callback = (struct bind_callback){.next = library->callbacks,
+                                       .box = box,
+                                       .type = type,
+                                       .library = library,
+                                       .calls = calls,
+                                       .thread = pthread_self()};
     library->callbacks = callback; /* from here on the library frees it */
     *box = callback;
     status = hs_closure_create(type, callback_run, callback, &callback->closure, &err);

@@ -49,7 +49,8 @@ static void foreign_push(lua_State *lua, int library_idx, struct hs_native_type 
 }
 
 /* Pushes the part at `off` of the memory at `idx`. */
-static void part_push(lua_State *lua, int library_idx, int idx, struct hs_native_type *type, uint64_t off, uint64_t size)
+static void part_push(lua_State *lua, int library_idx, int idx, struct hs_native_type *type, uint64_t off,
+                      uint64_t size)
 {
     const struct bind_memory *whole = lua_touserdata(lua, idx);
     if (whole->kind == BIND_MEMORY_FOREIGN) {
@@ -117,8 +118,8 @@ static bool find_member(const struct hs_native_type *record, const char *name, u
     for (size_t i = 0; i < record->member_count; i++) {
         const struct hs_native_member *member = &record->members[i];
         if (member->name && strcmp(member->name, name) == 0) {
-            *spot = (struct spot){member->type, off + member->offset, member->type->size, member->bit, member->width,
-                                  member->name};
+            *spot = (struct spot){member->type, off + member->offset, member->type->size,
+                                  member->bit,  member->width,        member->name};
             return true;
         }
         if (!member->name && !member->width && member->type->kind == HS_NATIVE_RECORD &&
@@ -169,8 +170,7 @@ static void spot_of(lua_State *lua, const struct bind_memory *memory, struct spo
     if (spot->type->kind == HS_NATIVE_ARRAY && spot->type->count == HS_NATIVE_FLEXIBLE)
         spot->size = memory->size - spot->off; /* all that is behind it */
     if (memory->kind != BIND_MEMORY_FOREIGN && (spot->off > memory->size || spot->size > memory->size - spot->off))
-        luaL_error(lua, "'%s' of %s is outside of %I bytes", spot->name, memory->type->name,
-                   (LUAI_UACINT)memory->size);
+        luaL_error(lua, "'%s' of %s is outside of %I bytes", spot->name, memory->type->name, (LUAI_UACINT)memory->size);
 }
 
 static void read_bytes(lua_State *lua, const struct bind_memory *memory, uint64_t off, uint64_t size, uint8_t *to)

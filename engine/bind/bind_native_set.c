@@ -76,8 +76,9 @@ static void over_init(lua_State *lua, struct over *over, const char *method, boo
     over->set = bind_set_class.object(lua, 1);
     const struct bind_function *function = luaL_testudata(lua, 2, BIND_FUNCTION);
     if (!function)
-        luaL_argerror(lua, 2, lua_pushfstring(lua, "a function of a library (heapsift.native) expected, got %s",
-                                              luaL_typename(lua, 2)));
+        luaL_argerror(
+            lua, 2,
+            lua_pushfstring(lua, "a function of a library (heapsift.native) expected, got %s", luaL_typename(lua, 2)));
     const char *wrong = hs_block_function_of(function->type, fold, &over->function, text, sizeof text);
     if (wrong)
         luaL_error(lua, "set:%s: %s of %s: %s", method, function->place.function, function->place.library, wrong);

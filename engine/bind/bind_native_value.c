@@ -162,7 +162,8 @@ static void *code_pointer(const struct store *store, const struct hs_native_type
     if (target->kind != HS_NATIVE_FUNCTION)
         expected(store, "memory", idx);
     if (strcmp(target->of->name, given->of->name) != 0 || target->member_count != given->member_count) {
-        lua_pushfstring(store->lua, "a function with %d parameters that gives %s expected, got one with %d that gives %s",
+        lua_pushfstring(store->lua,
+                        "a function with %d parameters that gives %s expected, got one with %d that gives %s",
                         (int)target->member_count, target->of->name, (int)given->member_count, given->of->name);
         refuse(store->lua, store->place);
     }
@@ -197,7 +198,8 @@ static void *pointer_of(const struct store *store, struct hs_native_type *pointe
         }
         break;
     case LUA_TNUMBER:
-        lua_pushfstring(lua, "%s expected, got a number: an address of the dump is none of this program", pointer->name);
+        lua_pushfstring(lua, "%s expected, got a number: an address of the dump is none of this program",
+                        pointer->name);
         refuse(lua, store->place);
     default: break;
     }
@@ -216,8 +218,8 @@ static bool store_memory(const struct store *store, const struct hs_native_type 
         return false;
     const struct bind_memory *memory = bind_check_memory(lua, idx);
     const struct hs_native_type *given = memory->type;
-    bool same = given == type || (given->kind == type->kind && given->size == type->size &&
-                                  strcmp(given->name, type->name) == 0);
+    bool same = given == type ||
+                (given->kind == type->kind && given->size == type->size && strcmp(given->name, type->name) == 0);
     if (!same && !(is_byte(given) || (given->kind == HS_NATIVE_ARRAY && is_byte(given->of)))) {
         lua_pushfstring(lua, "%s expected, got memory of %s", type->name, given->name);
         refuse(lua, store->place);
@@ -236,8 +238,7 @@ static bool store_memory(const struct store *store, const struct hs_native_type 
     return true;
 }
 
-static const struct hs_native_member *find_member(const struct hs_native_type *record, const char *name,
-                                                  uint64_t *off)
+static const struct hs_native_member *find_member(const struct hs_native_type *record, const char *name, uint64_t *off)
 {
     for (size_t i = 0; i < record->member_count; i++) {
         const struct hs_native_member *member = &record->members[i], *inner;

@@ -152,8 +152,7 @@ static void handler(int number, siginfo_t *info, void *context)
 
     while (idx + 1 < SIGNAL_COUNT && signals[idx].number != number)
         idx++;
-    if (!guard || (sent && info->si_pid != getpid()) ||
-        (number == SIGBUS && is_of_the_dump(guard, info->si_addr))) {
+    if (!guard || (sent && info->si_pid != getpid()) || (number == SIGBUS && is_of_the_dump(guard, info->si_addr))) {
         hand_on(idx, number, info, context);
         return;
     }

@@ -36,15 +36,16 @@ struct hs_native_type {
     const char *name; /* as C spells it */
     uint64_t size, align;
     bool is_signed;
-    bool is_text;             /* integer: a character of 1 byte */
-    bool is_union;            /* record */
-    bool is_known;            /* false: a record that is only declared */
-    bool is_const;            /* pointer: what it points to is not to be written */
-    bool varargs;             /* function */
-    bool pure;                /* function: said to have no effect and to need nothing but its arguments */
-    struct hs_native_type *of; /* pointer: target (NULL: the binding has not made it yet); array: element; function: what
+    bool is_text;  /* integer: a character of 1 byte */
+    bool is_union; /* record */
+    bool is_known; /* false: a record that is only declared */
+    bool is_const; /* pointer: what it points to is not to be written */
+    bool varargs;  /* function */
+    bool pure;     /* function: said to have no effect and to need nothing but its arguments */
+    struct hs_native_type
+        *of;        /* pointer: target (NULL: the binding has not made it yet); array: element; function: what
                                   it gives */
-    uint64_t count;           /* array; HS_NATIVE_FLEXIBLE: no count */
+    uint64_t count; /* array; HS_NATIVE_FLEXIBLE: no count */
     struct hs_native_member *members; /* record: members; function: parameters */
     size_t member_count;
     void *ffi;       /* how libffi knows it, once it was passed */
@@ -177,8 +178,8 @@ HS_MUST_CHECK enum hs_status hs_set_map(const struct hs_set *set, const struct h
 HS_MUST_CHECK enum hs_status hs_set_where_native(const struct hs_set *set, const struct hs_block_function *function,
                                                  struct hs_job *job, struct hs_set **set_ret, uint64_t *skipped_ret,
                                                  struct hs_error *err);
-HS_MUST_CHECK enum hs_status hs_set_fold(const struct hs_set *set, const struct hs_block_function *function, void *state,
-                                         struct hs_job *job, int64_t *result_ret, uint64_t *skipped_ret,
+HS_MUST_CHECK enum hs_status hs_set_fold(const struct hs_set *set, const struct hs_block_function *function,
+                                         void *state, struct hs_job *job, int64_t *result_ret, uint64_t *skipped_ret,
                                          struct hs_error *err);
 
 #endif

@@ -29,7 +29,8 @@ const char *hs_block_function_of(const struct hs_native_type *function, bool fol
         snprintf(text, size, "its first parameter must point to const: a dump cannot be written to");
         return text;
     }
-    if (result->kind != HS_NATIVE_INTEGER && result->kind != HS_NATIVE_BOOL && !(fold && result->kind == HS_NATIVE_VOID)) {
+    if (result->kind != HS_NATIVE_INTEGER && result->kind != HS_NATIVE_BOOL &&
+        !(fold && result->kind == HS_NATIVE_VOID)) {
         snprintf(text, size, "it gives %s: an integer or bool%s was expected", result->name, fold ? ", or void," : "");
         return text;
     }

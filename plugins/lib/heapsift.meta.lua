@@ -693,7 +693,9 @@ function set:values(expression, ...) end
 
 ---The blocks of the set that a filter text is true for: "size == 0xf8 and state == busy". Raises for a bad text, naming
 ---the position and what was expected there. With several texts (at most 16) one set each, from one pass over the blocks.
----@param text string
+---With a native function as for set:map instead of a text: the blocks for which it gives anything but 0 (docs/native.md),
+---and behind the set the number of blocks that are not in the dump in one piece.
+---@param text string|function
 ---@param ... string more texts
 ---@return set ...
 function set:where(text, ...) end

@@ -7,8 +7,8 @@ local natives = {}
 natives.sanitized = os.getenv "HEAPSIFT_SANITIZED" == "1"
 natives.folder = program.folder()
 
--- Compilers and their options: each library is tried as both make it. gcc's sanitizers can be in a library only where they
--- are in the program, too.
+-- Compilers and their options: each library is tried as both make it. gcc's sanitizers can be in a library only where
+-- they are in the program, too.
 natives.compilers = {
     { name = "gcc", command = "gcc -O1" .. (natives.sanitized and " -fsanitize=address,undefined" or "") },
     { name = "clang", command = "clang -O2" },

@@ -1,8 +1,8 @@
 -- native: functions of shared libraries by their C declarations, laid out for the machine that heapsift runs on.
 -- Scripts have it as heapsift.native(path, declarations); the reference is plugins/lib/heapsift.meta.lua.
 --
--- The declarations become types by lib/types; what calls, checks and holds memory is C (engine/bind/bind_native*.c), which
--- is given as `core`.
+-- The declarations become types by lib/types; what calls, checks and holds memory is C (engine/bind/bind_native*.c),
+-- which is given as `core`.
 
 local abi = require "types.abi"
 local build = require "types.build"
@@ -30,8 +30,8 @@ local function declare(me, text, level)
     return names
 end
 
--- services: { core = C functions, hint = function(word, candidates) -> text }. nil, message, code if the library cannot be
--- loaded; raises for declarations that cannot be understood.
+-- services: { core = C functions, hint = function(word, candidates) -> text }. nil, message, code if the library cannot
+-- be loaded; raises for declarations that cannot be understood.
 function native.open(path, text, services)
     local me = { core = services.core, hint = services.hint, name = path:match "[^/]+$" or path, known = {},
                  scope = build.scope(types.header_scope(abi.host)) }

@@ -432,8 +432,9 @@ end
 -- `const_to`: what it points to is not to be written.
 function Builder:pointer_to(type_, at, const_to)
     local size = self.abi.pointer_size
-    return { kind = "pointer", to = type_, const_to = const_to or nil, size = size, align = size, depth = self:deeper(type_.kind == "pointer" and
-        type_.depth or (type_.kind == "array" or type_.kind == "function") and type_.depth or 0, at) }
+    local depth = (type_.kind == "pointer" or type_.kind == "array" or type_.kind == "function") and type_.depth or 0
+    return { kind = "pointer", to = type_, const_to = const_to or nil, size = size, align = size,
+             depth = self:deeper(depth, at) }
 end
 
 function Builder:array_of(type_, tree)

@@ -180,8 +180,8 @@ end), bytes)), "pointer through a callback")
 for _, value in ipairs { -128, 127 } do
     same(value, call("s_call_i8", lib:callback("int8_t (*)(int8_t)", function(v) return v end), value), "i8")
 end
-same(21, call("s_ops", lib:new("struct ops", { apply = lib:callback("int (*)(int)", function(x) return 3 * x end) }), 7),
-    "table of functions")
+local ops = lib:new("struct ops", { apply = lib:callback("int (*)(int)", function(x) return 3 * x end) })
+same(21, call("s_ops", ops, 7), "table of functions")
 call("s_keep", multiply)
 same(6, call("s_call_kept", 2, 3), "kept")
 call("s_keep", nil)

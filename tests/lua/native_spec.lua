@@ -281,7 +281,7 @@ describe("native functions over blocks", function()
                 local column = set:map(lib.sum_pure)
                 local first = set:map(lib.next_number, "n")
                 for block in set:each() do
-                    list[#list + 1] = ("%s %s"):format(column:of(block), first:of(block))
+                    list[#list + 1] = ("%s %s"):format(column:of(block), first:of(block) ~= nil)
                 end
                 return table.concat(list, "\n"), #(set:where "column.n >= 0"), column.count
             end

@@ -85,12 +85,17 @@ local function words_text(words)
     return "u32(0) in {" .. table.concat(texts, ", ") .. "}"
 end
 
--- All buffers of MAPIAllocateBuffer, and their flags. One pass over whole heaps; a second one for unknown flags.
-local function find_buffers(context, set)
-    local h, v, known = context.header, context.value, words_text { layout.ALLOCATE_BUFFER }
-    local found = set:where((
-        "%s and size >= %d and %s or u32(%d) == 0 and size >= %d and u16(%d) in %s and u16(%d) in %s"):format(
-        known, h, sound_link(context), h + 4, h + 2 * v, h, layout.type_list, h + v, layout.type_list))
+-- A filter text: buffers of MAPIAllocateBuffer by the known flags, and whatever begins as property values do.
+local function find_text(context)
+    local h, v = context.header, context.value
+    return ("%s and size >= %d and %s or u32(%d) == 0 and size >= %d and u16(%d) in %s and u16(%d) in %s"):format(
+        words_text { layout.ALLOCATE_BUFFER }, h, sound_link(context), h + 4, h + 2 * v, h, layout.type_list, h + v,
+        layout.type_list)
+end
+
+-- All buffers of MAPIAllocateBuffer, and their flags, out of what that filter found. Another pass for unknown flags.
+local function find_buffers(context, set, found)
+    local h, known = context.header, words_text { layout.ALLOCATE_BUFFER }
     local words, others, has_known = {}, 0, false
     for row in found:group "flags = u32(0)" do
         if row.flags == layout.ALLOCATE_BUFFER then
@@ -312,9 +317,9 @@ end
 -- signatures, each: kind "row" or "props", columns, names, size, blocks, bytes, where (a filter text for them),
 -- confidence; and sets, each: kind "row set", "address list" or "row set or address list", rows, columns, size, blocks,
 -- bytes, where, confidence.
-local function recognise(dump, set)
+local function recognise(dump, set, found)
     local context = context_of(dump)
-    local buffers, words = find_buffers(context, set)
+    local buffers, words = find_buffers(context, set, found)
     local facts = { header = context.header, flags = words, more_flags = {}, signatures = {}, sets = {} }
     if #words == 0 then return facts end
     context.words, context.is_buffer, context.is_more = words, {}, {}
@@ -339,5 +344,6 @@ return {
     kind = "recogniser",
     needs = { "blocks" },
     applies = has_mapi,
+    filters = function(dump) return find_text(context_of(dump)) end,
     recognise = recognise,
 }

@@ -10,14 +10,21 @@
 local WHOLE_ASCII <const> = "ascii(0) in size - 8..size - 1"
 local WHOLE_UTF16 <const> = "2 * utf16(0) in size - 9..size - 2"
 
+-- A BSTR's length stands in the 4 bytes before its text, which is aligned as pointers are.
+local function bstr_of(dump)
+    return dump.pointer_size, dump.pointer_size - 4
+end
+
 -- Cheap tests of single bytes stand first in each filter: whole heaps go through them.
-local function recognise(dump, set)
-    -- A BSTR's length stands in the 4 bytes before its text, which is aligned as pointers are.
-    local text_at = dump.pointer_size
-    local length_at = text_at - 4
+local function find_text(dump)
+    local text_at, length_at = bstr_of(dump)
     -- What other recognisers find mostly begins with a byte 1 (flags); no text does, nor the length of a BSTR.
-    local texts = set:where(("not u8(0) == 1 and (ascii(0) > 3 or utf16(0) > 2 or " ..
-        "u32(%d) in 4..size and u32(%d) == 2 * utf16(%d))"):format(length_at, length_at, text_at))
+    return ("not u8(0) == 1 and (ascii(0) > 3 or utf16(0) > 2 or u32(%d) in 4..size and u32(%d) == 2 * utf16(%d))")
+        :format(length_at, length_at, text_at)
+end
+
+local function recognise(dump, _, texts)
+    local text_at, length_at = bstr_of(dump)
     local labels, filters = {}, {}
     local function label(where, type, confidence, evidence)
         filters[#filters + 1] = where
@@ -55,5 +62,6 @@ return {
     summary = "ASCII and UTF-16 texts, BSTRs",
     kind = "recogniser",
     needs = { "blocks" },
+    filters = find_text,
     recognise = recognise,
 }

@@ -11,8 +11,8 @@ local firstword = require "firstword"
 local VALUES_MAX <const> = 4096 -- different first words inside images that are judged, most bytes first
 local PAGES_MAX <const> = 4000  -- ranges in one filter text
 
--- Filter texts for "the first word lies in (or near) an image".
-local function image_filters(dump)
+-- A filter text for "the first word lies in (or near) an image"; nil: there are no images.
+local function image_filter(dump)
     local shift, pages, count = 16
     repeat
         pages, count = {}, 0
@@ -83,11 +83,9 @@ end
 -- Returns, for other plugins, most bytes first: classes (each a vtable: value, module, section, symbol, class or nil,
 -- blocks, bytes, where), objects (each a class: class or nil, module, symbol, tables, blocks, bytes, where) and hints
 -- (first words that fall into an image and are no vtables; see false_hint).
-local function recognise(dump, set)
+local function recognise(dump, _, inside)
     local facts = { classes = {}, objects = {}, hints = {} }
-    local filter = image_filters(dump)
-    if not filter then return facts end
-    local inside = set:where(filter)
+    if not inside then return facts end
     local judge, sure, likely, looked = firstword.judge_of(dump), {}, {}, 0
     for row in inside:group "word = ptr(0)" do
         looked = looked + 1
@@ -120,5 +118,6 @@ return {
     summary = "objects with a virtual method table, and first words that only look so",
     kind = "recogniser",
     needs = { "blocks" },
+    filters = image_filter,
     recognise = recognise,
 }

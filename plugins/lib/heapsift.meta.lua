@@ -162,7 +162,8 @@ function heapsift.results(path) end
 ---@field needs? ("blocks"|"traces"|"labels")[] without them it does not apply; labels: recognisers run first
 ---@field options? table<string, heapsift.option> the type may be left out where there is a default
 ---@field applies? fun(dump: dump): boolean, string? whether it has something to do; why not
----@field recognise? fun(dump: dump, set: set): table? recogniser: labels busy blocks; what it returns is for other plugins
+---@field filters? string|string[]|fun(dump: dump): string|string[]|nil recogniser: filter texts, at most 16; those of all recognisers are run over all busy blocks in one pass
+---@field recognise? fun(dump: dump, set: set, ...: set): table? recogniser: labels blocks of `set`, all that are busy; behind it the set of each of its filters. What it returns is for other plugins
 ---@field run? fun(dump: dump, options: table, report: report): table? heuristic: adds findings; what it returns is for the caller. command: run(dump, call), see docs/shell.md
 ---@field words? string[] command: what is typed for it: "!heap", ".echo", "dds"
 ---@field switches? table<string, "flag"|"address"|"address?"|integer> command: what -NAME takes: nothing, an expression, one or none, at most so many words

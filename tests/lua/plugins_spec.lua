@@ -43,6 +43,9 @@ describe("a plugin's table", function()
         assert.same(":2: needs: a table expected, got string", refused(GOOD:format "needs = 'blocks'"))
         assert.same(":2: applies: a function expected, got boolean", refused(GOOD:format "applies = true"))
         assert.same(":2: recognise: only a recogniser has it", refused(GOOD:format "recognise = print"))
+        assert.same(":2: filters: only a recogniser has it", refused(GOOD:format "filters = 'size == 8'"))
+        assert.same(":1: filters: a text, a list of texts or a function expected, got number", refused(
+            "return { name = 'p', summary = 's', kind = 'recogniser', recognise = print, filters = 1 }"))
         assert.same(":2: options.n: a table expected, got number", refused(GOOD:format "options = { n = 1 }"))
         assert.same(":2: options.n: unknown field 'defualt' (did you mean 'default'?)",
             refused(GOOD:format "options = { n = { defualt = 1 } }"))
@@ -122,6 +125,46 @@ end]]
         assert.truthy(notes:find "note: plug/bad4.lua:2: heapsift.recognise: called by a recogniser", notes)
         assert.same(6, #lines)
         for i = 1, 4 do os.remove(("%s/plug/bad%d.lua"):format(folder, i)) end
+    end)
+
+    it("get a set for each of their filters, those of all in one pass", function()
+        -- Together more filters than one pass has; the second one's cannot be, nor can the third's.
+        local function many(from, to)
+            local texts = {}
+            for size = from, to do texts[#texts + 1] = ("'size == %d'"):format(8 * size) end
+            return "{ " .. table.concat(texts, ", ") .. " }"
+        end
+        local KIND <const> = [[
+return { name = "%s", summary = "s", kind = "recogniser", filters = %s,
+    recognise = function(_, set, ...)
+        local counts = {}
+        for i, each in ipairs { ... } do counts[i] = each:count() end
+        return { counts = counts, all = set:count() }
+    end }]]
+        write("plug/f1.lua", KIND:format("f1", many(1, 12)))
+        write("plug/f2.lua", KIND:format("f2", "{ 'size == 8', 'size = 5' }"))
+        write("plug/f3.lua", KIND:format("f3", "function(d)\n    return d.nothing\nend"))
+        write("plug/f4.lua", KIND:format("f4", "function(d) return 'size >= ' .. d.pointer_size end"))
+        write("plug/f5.lua", KIND:format("f5", many(13, 28)))
+        write("plug/f6.lua", KIND:format("f6", many(1, 17)))
+        write("plug/f7.lua", KIND:format("f7", "{ 'size == 8', 8 }"))
+        write("plug/f8.lua", KIND:format("f8", "function() end"))
+        local out = run [[
+local _, facts = heapsift.recognise(dump)
+local busy = dump:blocks { state = "busy" }
+for i = 1, 28 do
+    local counts, at = facts[i <= 12 and "f1" or "f5"].counts, i <= 12 and i or i - 12
+    assert(counts[at] == busy:where("size == " .. 8 * i):count(), i)
+end
+assert(facts.f1.all == busy:count() and #facts.f1.counts == 12 and #facts.f5.counts == 16)
+assert(facts.f4.counts[1] == busy:where("size >= 4"):count() and #facts.f8.counts == 0)
+print(facts.f2, facts.f3, facts.f6, facts.f7, facts.mapi ~= nil and #facts.mapi.signatures)]]
+        assert.truthy(out:find "^nil\tnil\tnil\tnil\t[1-9]", out)
+        assert.truthy(out:find "note: plug/f2.lua: filter: at position 6", out)
+        assert.truthy(out:find "note: plug/f3.lua:2: dump has no field 'nothing'", out)
+        assert.truthy(out:find("note: plug/f6.lua: filters: at most 16 expected, got 17", 1, true), out)
+        assert.truthy(out:find("note: plug/f7.lua: filters: text 2 is a number value", 1, true), out)
+        for i = 1, 8 do os.remove(("%s/plug/f%d.lua"):format(folder, i)) end
     end)
 
     it("come from HEAPSIFT_PLUGINS too", function()

@@ -216,10 +216,20 @@ describe("docs/recognisers.md", function()
         local file <close> = assert(io.open(folder .. "/widgets.dmp", "wb"))
         file:write((program.read_file(plain):gsub("\1\0\0\16....\2\1\255\15", "WDGT\32\0\0\0\7\0\0\0", 2)))
         file:close()
-        local out = program.output { "run", folder .. "/mine.lua", folder .. "/widgets.dmp", "--plugins",
-            folder .. "/plug" }
-        assert.truthy(out:find "\nwidget.record\t2\t496\n", out)
-        assert.truthy(out:find "\n7\t2\n$", out)
-        assert.truthy(out:find "mapi.row\t%d+", out)
+        -- With filters of its own, and with a pass of its own instead.
+        local text = program.read_file(folder .. "/plug/widgets.lua")
+        local own, replaced = text:gsub('filters = (%b""),', ""):gsub("function%(_, _, records%)", function()
+            return "function(_, set) local records = set:where " .. text:match 'filters = (%b""),'
+        end)
+        assert.equal(1, replaced)
+        for _, each in ipairs { text, own } do
+            local plugin <close> = assert(io.open(folder .. "/plug/widgets.lua", "wb"))
+            plugin:write(each):flush()
+            local out = program.output { "run", folder .. "/mine.lua", folder .. "/widgets.dmp", "--plugins",
+                folder .. "/plug" }
+            assert.truthy(out:find "\nwidget.record\t2\t496\n", out)
+            assert.truthy(out:find "\n7\t2\n$", out)
+            assert.truthy(out:find "mapi.row\t%d+", out)
+        end
     end)
 end)

@@ -10,8 +10,8 @@ local words = require "host.words"
 local plugins = {}
 
 local KINDS <const> = { "recogniser", "heuristic", "command" }
-local FIELDS <const> = { "name", "summary", "kind", "needs", "options", "applies", "recognise", "run",
-                         "words", "switches", "usage" }
+local FIELDS <const> = { "name", "summary", "kind", "needs", "options", "applies", "filters",
+                         "recognise", "run", "words", "switches", "usage" }
 local OPTION_FIELDS <const> = { "type", "default", "doc", "choices", "min", "max", "many" }
 
 -- What a plugin can need: whether the dump has it, and what to say if not.
@@ -139,6 +139,17 @@ local function check_command(plugin, given, field, wrong)
     end
 end
 
+-- What a recogniser looks for first: a text, a list of texts, or a function of the dump that gives one of them.
+local function check_filters(given, recognises, wrong)
+    if given == nil then return nil end
+    if not recognises then wrong("filters", "filters: only a recogniser has it") end
+    local kind = type(given)
+    if kind ~= "string" and kind ~= "table" and kind ~= "function" then
+        wrong("filters", "filters: a text, a list of texts or a function expected, got " .. kind)
+    end
+    return given
+end
+
 -- A checked copy of the table that a plugin returned; `text` is its source. Raises a message with file and line.
 local function check(plugin, given, text)
     local function wrong(field, message)
@@ -169,6 +180,7 @@ local function check(plugin, given, text)
     plugin.applies = field("applies", "function")
     local recognises = plugin.kind == "recogniser"
     plugin.recognise = field("recognise", "function", recognises)
+    plugin.filters = check_filters(given.filters, recognises, wrong)
     plugin.run = field("run", "function", not recognises)
     check_command(plugin, given, field, wrong)
     if recognises and plugin.run then wrong("run", "run: a recogniser has recognise instead") end
@@ -233,7 +245,7 @@ end
 -- ---- running ----
 
 -- Whether a plugin has something to do on a dump: true; false and why not; nil and a message if it failed.
-local function applies(plugin, dump)
+function plugins.applies(plugin, dump)
     for _, need in ipairs(plugin.needs) do
         if not NEEDS[need][1](dump) then return false, NEEDS[need][2] end
     end
@@ -242,32 +254,6 @@ local function applies(plugin, dump)
     if not ok then return nil, yes end
     if yes then return true end
     return false, type(why) == "string" and why or "it does not apply to this dump"
-end
-
--- Runs every recogniser of `found` on a dump. Returns messages of those that failed, and what they returned, by name.
-function plugins.recognise(found, dump)
-    local notes, facts = {}, {}
-    for _, failed in ipairs(found.failed) do notes[#notes + 1] = failed.message end
-    local busy
-    for _, plugin in ipairs(found.list) do
-        if plugin.kind == "recogniser" then
-            local yes, message = applies(plugin, dump)
-            if yes then
-                busy = busy or dump:blocks { state = "busy" }
-                core.set_label_source(plugin.name)
-                local ok, result = protected(plugin, plugin.recognise, dump, busy)
-                core.set_label_source(nil)
-                if ok then
-                    facts[plugin.name] = result
-                else
-                    notes[#notes + 1] = result
-                end
-            elseif yes == nil then
-                notes[#notes + 1] = message
-            end
-        end
-    end
-    return notes, facts
 end
 
 local LUA_TYPES <const> = { integer = "number", number = "number", address = "number", flag = "boolean" }
@@ -310,7 +296,7 @@ function plugins.heuristic(found, name, dump, given, report)
         return nil, ("no heuristic is named '%s'%s"):format(name, words.hint(name, names)), "not-found"
     end
     local values = options_of(plugin, given)
-    local yes, why = applies(plugin, dump)
+    local yes, why = plugins.applies(plugin, dump)
     if yes == nil then return nil, why, "failed" end
     if not yes then return nil, ("%s: %s"):format(name, why), "not-applicable" end
     local ok, message = protected(plugin, plugin.run, dump, values, report)

@@ -9,6 +9,7 @@ local json = require "host.json"
 local options = require "host.options"
 local out = require "host.out"
 local plugins = require "host.plugins"
+local recognisers = require "host.recognisers"
 local record = require "host.record"
 local report = require "host.report"
 local sandbox = require "host.sandbox"
@@ -152,7 +153,7 @@ function run.surface_of(context)
         if done == "running" then error("heapsift.recognise: called by a recogniser", 2) end
         if not done then
             context.recognised[dump] = "running"
-            local notes, facts = plugins.recognise(run.plugins(context), dump)
+            local notes, facts = recognisers.run(run.plugins(context), dump)
             done = { notes = notes, facts = facts }
             context.recognised[dump] = done
             for _, note in ipairs(notes) do plugin_failed(context, note) end

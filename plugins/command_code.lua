@@ -1,98 +1,92 @@
 -- command_code: u, ub, uf: disassembly by Capstone.
 
+local code = require "code"
 local text = require "text"
 
-local COUNT <const>, INSTRUCTION_MAX <const>, FUNCTION_MAX <const> = 8, 15, 4096
+local COUNT <const>, MOST <const> = 8, 10000
 
--- As many bytes from va on as the dump has, at most `size`.
-local function bytes_at(dump, call, va, size)
-    for _, most in ipairs { size, 0x1000 - va % 0x1000 } do
-        local bytes = dump:read(va, math.min(most, size))
-        if bytes then return bytes end
-    end
-    call:fail("missing", "the dump holds no memory at %x", va)
-end
-
--- Eight or so instructions that end at va: the farthest start from which decoding meets va exactly.
-local function before(dump, call, va, count)
-    for back = math.min(va, count * INSTRUCTION_MAX), 1, -1 do
-        local bytes = dump:read(va - back, back)
-        local list = bytes and call:disassemble(bytes, va - back) or {}
-        local last = list[#list]
-        if last and last.address + last.size == va and #list >= count then
-            return table.move(list, #list - count + 1, #list, 1, {})
-        end
-    end
-    call:fail("missing", "no instructions lead to %x", va)
-end
-
--- To the first return or jump that leaves no branch open behind it.
-local function whole_function(dump, call, va)
-    local parts = dump:symbol_parts(va)
-    local start = parts and parts.near and parts.offset and va - parts.offset or va
-    local size = parts and parts.size and parts.size <= FUNCTION_MAX * 4 and parts.size
-    local list = call:disassemble(bytes_at(dump, call, start, size or FUNCTION_MAX), start)
-    if size then return list end
-    local furthest = start
-    for i, one in ipairs(list) do
-        local target = one.mnemonic:find "^j" and math.tointeger(tonumber(one.operands))
-        if target and target > one.address and target < start + FUNCTION_MAX then
-            furthest = math.max(furthest, target)
-        end
-        if (one.mnemonic:find "^ret" or one.mnemonic == "jmp" or one.mnemonic == "int3")
-            and one.address >= furthest then
-            return table.move(list, 1, i, 1, {})
-        end
-    end
-    return list
-end
-
-local function named(dump, operands)
-    local target = math.tointeger(tonumber(operands:match "^0x%x+$" or operands:match "%[(0x%x+)%]"))
+-- "ntdll!RtlAllocateHeap (7c91809d)" in the place of an address that has a name.
+local function named(dump, one)
+    local operands = one.operands:gsub(", ", ","):gsub(" ([+-]) ", "%1")
+    local target = one.target or one.memory
     local symbol = target and target >= 0 and dump:symbol(target)
-    return symbol and ("%s (%s)"):format(operands, symbol) or operands
+    if not symbol then return operands end
+    local name = ("%s (%s)"):format(symbol, text.address(dump, target))
+    if one.target then return name end
+    return (operands:gsub("%[.*%]", function() return "[" .. name .. "]" end))
+end
+
+local function json_of(dump, found)
+    local rows = {}
+    for i, one in ipairs(found) do
+        rows[i] = { address = text.hex_address(dump, one.address), size = one.size, mnemonic = one.mnemonic,
+                    operands = one.operands, target = text.hex_address(dump, one.target) }
+    end
+    return rows
+end
+
+local function print_code(dump, found)
+    local last
+    for _, one in ipairs(found) do
+        if one.address ~= last then
+            if last then print() end
+            text.say("%s:", dump:symbol(one.address) or text.address(dump, one.address))
+        end
+        last = one.address + one.size
+        local bytes = dump:read(one.address, one.size):gsub(".", function(char) return ("%02x"):format(char:byte()) end)
+        local line = ("%s %-15s %-7s %s"):format(text.address(dump, one.address), bytes, one.mnemonic,
+            named(dump, one))
+        print((line:gsub("%s+$", "")))
+    end
 end
 
 return {
     name = "command_code", kind = "command", words = { "u", "ub", "uf" },
     summary = "code at an address (u), before it (ub), of a whole function (uf)",
     usage = [[
-u ntdll!RtlAllocateHeap L10     10 (hex) instructions; eight unless told
-ub 7c918f01                     the eight that end there
-uf ntdll!RtlAllocateHeap        from the function's start to its last return]],
+u ntdll!RtlAllocateHeap L10     10 (hex) instructions; eight unless told; u goes on behind the last one
+u 7c918f01 7c918f40             all that begin up to the second address
+ub 7c918f01 L4                  the four that end there
+uf ntdll!RtlAllocateHeap        the function that holds the address: what can be reached from its start
+ub decodes from the nearest symbol before the address, if instructions lead from there exactly to it, and on from the
+one before that. Where there is none it takes, backwards, the instruction on which most starts agree (at most 0n20 of
+them), and says that it guessed.
+uf follows branches, jumps and jump tables of addresses (x86), not into other functions; a jump whose aim is not known
+is told, and where a PDB has the function's size, all of it is shown.]],
     run = function(dump, call)
         local list = call:list()
         local first, second = list[1], list[2]
-        if first and first.length or list[3] or (second and not second.length) then
+        if first and first.length or list[3] then
             call:fail("usage", "an address and a count such as L10 expected; see .help u")
         end
         local va = first and first.value or call.session.next.u
         if not va then call:fail("usage", "an address expected") end
+        if dump.pointer_size == 4 then va = va & 0xffffffff end
         if va < 0 then call:fail("missing", "the dump holds no memory at %x", va) end
-        local count = second and second.length or COUNT
-        if count < 1 or count > 10000 then call:fail("usage", "1 to 0n10000 instructions expected") end
-        local found
+        local count, last = second and second.length or COUNT, nil
+        if second and not second.length then
+            last = dump.pointer_size == 4 and second.value & 0xffffffff or second.value
+            if call.word ~= "u" or last < va then
+                call:fail("usage", "at position %d: a count such as L10 expected", second.at + call.at - 1)
+            end
+            count = math.min(last - va + 1, MOST)
+        end
+        if count < 1 or count > MOST then call:fail("usage", "1 to 0n%d instructions expected", MOST) end
+        if not dump:read(va, 1) then call:fail("missing", "the dump holds no memory at %x", va) end
+        local found, remark
         if call.word == "ub" then
-            found = before(dump, call, va, math.min(count, 100))
+            found, remark = code.before(dump, call, va, count)
         elseif call.word == "uf" then
-            found = whole_function(dump, call, va)
+            found, remark = code.whole(dump, call, va)
         else
-            found = call:disassemble(bytes_at(dump, call, va, count * INSTRUCTION_MAX), va, count)
+            found = code.from(dump, call, va, count, last)
         end
-        if #found == 0 then call:fail("missing", "no instruction stands at %x", va) end
-        local last = found[#found]
-        call.session.next.u = last.address + last.size
-        if call.json then
-            for _, one in ipairs(found) do one.address = text.hex_address(dump, one.address) end
-            return found
+        if #found == 0 then
+            call:fail("missing", "no instructions lead to %x", va)
         end
-        text.say("%s:", dump:symbol(found[1].address) or text.address(dump, found[1].address))
-        for _, one in ipairs(found) do
-            local bytes = (dump:read(one.address, one.size) or ""):gsub(".", function(char)
-                return ("%02x"):format(char:byte())
-            end)
-            text.say("%s %-17s %-7s %s", text.address(dump, one.address), bytes, one.mnemonic,
-                named(dump, one.operands))
-        end
+        call.session.next.u = found[#found].address + found[#found].size
+        if call.json then return { code = json_of(dump, found), remark = remark } end
+        print_code(dump, found)
+        if remark then print(remark) end
     end,
 }

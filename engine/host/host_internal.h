@@ -36,6 +36,9 @@ void host_watch_again(lua_State *lua);
 /* prompt.c: functions of core for `heapsift shell`. */
 extern const luaL_Reg host_prompt_functions[];
 
+/* disassembly.c: core.disassemble(bytes, address, pointer size[, most]) -> list */
+int host_disassemble(lua_State *lua);
+
 /* terminal.c: functions of core for the terminal. */
 extern const luaL_Reg host_terminal_functions[];
 

@@ -1,8 +1,6 @@
-/* prompt.c - what `heapsift shell` needs beyond scripts: the line editor, Ctrl-C that stops a command only, and
- * disassembly. */
+/* prompt.c - what `heapsift shell` needs beyond scripts: the line editor, and Ctrl-C that stops a command only. */
 #include "host/host_internal.h"
 
-#include <capstone/capstone.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -117,56 +115,8 @@ static int stdout_gone(lua_State *lua)
     return 1;
 }
 
-/* core.disassemble(bytes, address, pointer size[, most]) -> list of { address, size, mnemonic, operands }; ends at the
- * first bytes that are no instruction */
-static int disassemble(lua_State *lua)
-{
-    size_t size;
-    const uint8_t *bytes = (const uint8_t *)luaL_checklstring(lua, 1, &size);
-    uint64_t address = (uint64_t)luaL_checkinteger(lua, 2);
-    cs_mode mode = luaL_checkinteger(lua, 3) == 8 ? CS_MODE_64 : CS_MODE_32;
-    lua_Integer most = luaL_optinteger(lua, 4, 1 << 16);
-    struct { /* what is copied out before Lua is asked for memory */
-        uint64_t address;
-        unsigned size;
-        char mnemonic[CS_MNEMONIC_SIZE], operands[160];
-    } one;
-    csh engine;
-    lua_newtable(lua);
-    for (lua_Integer i = 1; i <= most && size > 0; i++) {
-        if (cs_open(CS_ARCH_X86, mode, &engine) != CS_ERR_OK)
-            return luaL_error(lua, "disassembly is not to be had");
-        cs_insn *found = NULL;
-        bool any = cs_disasm(engine, bytes, size < 16 ? size : 16, address, 1, &found) == 1;
-        if (any) {
-            one.address = found->address;
-            one.size = found->size;
-            memcpy(one.mnemonic, found->mnemonic, sizeof one.mnemonic);
-            memcpy(one.operands, found->op_str, sizeof one.operands);
-            cs_free(found, 1);
-        }
-        cs_close(&engine);
-        if (!any)
-            break;
-        bytes += one.size;
-        size -= one.size;
-        address += one.size;
-        lua_createtable(lua, 0, 4);
-        lua_pushinteger(lua, (lua_Integer)one.address);
-        lua_setfield(lua, -2, "address");
-        lua_pushinteger(lua, one.size);
-        lua_setfield(lua, -2, "size");
-        lua_pushstring(lua, one.mnemonic);
-        lua_setfield(lua, -2, "mnemonic");
-        lua_pushstring(lua, one.operands);
-        lua_setfield(lua, -2, "operands");
-        lua_rawseti(lua, -2, i);
-    }
-    return 1;
-}
-
 const luaL_Reg host_prompt_functions[] = {
-    {"prompt_open", prompt_open},   {"prompt_read", prompt_read}, {"prompt_remember", prompt_remember},
-    {"prompt_close", prompt_close}, {"one_command", one_command}, {"attempt", attempt},
-    {"stdout_gone", stdout_gone},   {"disassemble", disassemble}, {NULL, NULL},
+    {"prompt_open", prompt_open},   {"prompt_read", prompt_read},      {"prompt_remember", prompt_remember},
+    {"prompt_close", prompt_close}, {"one_command", one_command},      {"attempt", attempt},
+    {"stdout_gone", stdout_gone},   {"disassemble", host_disassemble}, {NULL, NULL},
 };

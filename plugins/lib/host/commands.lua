@@ -92,7 +92,8 @@ function Call:range(key, size, default)
     return va, count, second ~= nil
 end
 
--- { { address, size, mnemonic, operands } } of code that stands at va, up to `most` of them or the first bad one.
+-- { { address, size, mnemonic, operands[, flow, target, memory, table] } } of code that stands at va, up to `most` of
+-- them or the first bad one: engine/host/disassembly.c.
 function Call:disassemble(bytes, va, most)
     return core.disassemble(bytes, va, self.dump.pointer_size, most)
 end

@@ -16,14 +16,16 @@
 
 #define TICK_NANOSECONDS 100000000L /* between two looks at the job */
 #define GRACE_NANOSECONDS 70000000L /* from the signal to the hard end */
-#define PROGRESS_AFTER 1.0          /* seconds of work before it is talked about */
+#define PROGRESS_AFTER 1.0          /* seconds since the first work of a run before any of it is talked about */
 #define INPUT_MAX 256
 
 static struct {
-    pthread_mutex_t lock; /* guards job, what, started, shown */
+    pthread_mutex_t lock; /* guards job, what, started, busy, first, shown */
     struct hs_job *job;
     const char *what;
     struct timespec started;
+    bool busy;             /* some work has been begun, ... */
+    struct timespec first; /* ... the first of it then */
     bool shown;
     bool progress;
     atomic_bool held; /* the main thread sees to the end itself */
@@ -107,9 +109,9 @@ static void progress_clear(void)
 
 static void progress_show(void)
 {
-    double seconds = watch.job ? seconds_since(&watch.started) : 0;
-    if (!watch.job || seconds < PROGRESS_AFTER)
+    if (!watch.job || seconds_since(&watch.first) < PROGRESS_AFTER)
         return;
+    double seconds = seconds_since(&watch.started);
     uint64_t done, total;
     hs_job_progress(watch.job, &done, &total);
     fprintf(stderr, "\r\033[Kheapsift: %s: %s", watch.input, watch.what);
@@ -214,6 +216,9 @@ void host_signals_one_command(bool on)
 {
     if (atomic_load(&watch.caught) > 0 && atomic_load(&watch.caught) != SIGINT)
         return; /* the end is near */
+    pthread_mutex_lock(&watch.lock);
+    watch.busy = false;
+    pthread_mutex_unlock(&watch.lock);
     atomic_store(&watch.one_command, on);
     atomic_store(&watch.interrupts, 0);
     atomic_store(&watch.caught, 0);
@@ -259,6 +264,9 @@ static void work_begin(void *context, struct hs_job *job, const char *what)
     watch.job = job;
     watch.what = what;
     clock_gettime(CLOCK_MONOTONIC, &watch.started);
+    if (!watch.busy)
+        watch.first = watch.started;
+    watch.busy = true;
     pthread_mutex_unlock(&watch.lock);
     if (host_signals_caught())
         hs_job_cancel(job);

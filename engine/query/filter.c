@@ -943,23 +943,33 @@ static void where_batch(const struct hs_filter *filter, const struct hs_spot *sp
     }
 }
 
+#define TELL_BLOCKS 2048u /* between two reports of how far the pass is: filters may take their time */
+
 static void where_shard(void *context, size_t shard)
 {
     struct where_pass *pass = context;
     struct hs_set_cursor cursor;
     struct hs_spot spots[HS_BATCH];
     struct where_sum sums[HS_WHERE_MAX] = {{0}};
+    uint32_t from = hs_shard_from(pass->from, shard), to = hs_shard_to(pass->from, shard), told = from;
     size_t taken;
 
-    hs_set_cursor_init(&cursor, pass->from, hs_shard_from(pass->from, shard), hs_shard_to(pass->from, shard));
-    while (!hs_job_stopped(pass->job) && (taken = hs_set_cursor_take(&cursor, spots)) > 0)
+    hs_set_cursor_init(&cursor, pass->from, from, to);
+    while (!hs_job_stopped(pass->job) && (taken = hs_set_cursor_take(&cursor, spots)) > 0) {
+        uint32_t id = spots[taken - 1].id;
+
         for (size_t i = 0; i < pass->count; i++)
             where_batch(pass->filters[i], spots, taken, pass->to[i], &sums[i]);
+        if (id - told >= TELL_BLOCKS) {
+            hs_job_advance(pass->job, id - told);
+            told = id;
+        }
+    }
     for (size_t i = 0; i < pass->count; i++) {
         __atomic_fetch_add(&pass->to[i]->count, (uint32_t)sums[i].count, __ATOMIC_RELAXED);
         __atomic_fetch_add(&pass->to[i]->bytes, sums[i].bytes, __ATOMIC_RELAXED);
     }
-    hs_job_advance(pass->job, hs_shard_to(pass->from, shard) - hs_shard_from(pass->from, shard));
+    hs_job_advance(pass->job, to - told);
 }
 
 enum hs_status hs_set_where_each(const struct hs_set *set, const struct hs_filter *const *filters, size_t count,

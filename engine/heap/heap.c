@@ -404,6 +404,8 @@ enum hs_status hs_heaps_init(struct hs_heaps *heaps, const struct hs_process *pr
     heaps->list = heaps_from_peb(heaps);
     if (heaps->list == HS_HEAP_LIST_MISSING)
         heaps_from_signatures(heaps);
+    else if (process->facts.wow64)
+        heaps->list = HS_HEAP_LIST_PART;
     status = read_heaps(heaps, err);
     if (status == HS_OK)
         return HS_OK;

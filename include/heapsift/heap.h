@@ -61,7 +61,8 @@ HS_MUST_CHECK HS_API enum hs_status hs_dump_heaps(struct hs_dump *dump, size_t *
 
 enum hs_heap_list {
     HS_HEAP_LIST_WHOLE,
-    HS_HEAP_LIST_PART,   /* some of its entries cannot be read or name no heap: heaps may be missing */
+    HS_HEAP_LIST_PART,   /* some entries cannot be read or name no heap, or there is another list (of 32-bit heaps, in a
+                            WOW64 process) that is not read: heaps may be missing */
     HS_HEAP_LIST_MISSING /* no entry can be read: heaps were looked for by their signatures, some may be missing */
 };
 

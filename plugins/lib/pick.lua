@@ -127,7 +127,7 @@ end
 
 -- Why heaps may be missing from the list of heaps; nil if none can be.
 function pick.list_doubt(dump)
-    return dump.heap_list == "part" and "the PEB's list of heaps could be read in part only: heaps may be missing"
+    return dump.heap_list == "part" and "not every heap of the process is known: the notes say why"
         or dump.heap_list == "missing" and
             "the PEB's list of heaps could not be read: only heaps that their signatures gave away are known"
         or nil

@@ -97,15 +97,28 @@ end
 local GROUPS <const> = [[
 local first = function(b) return b.state ~= "uncommitted" and b:ptr(0) or nil end
 local class = function(b) local c = 8 while c < b.size do c = c * 2 end return c end
+-- The module of the caller in every candidate of a block.
+local function caller_module(b)
+    local name
+    for trace in b.candidates do
+        local module = dump:module((trace:caller()) or 0)
+        local one = module and module.name or false
+        if trace.readable and name == nil then name = one end
+        if trace.readable and name ~= one then return "(several)" end
+    end
+    return name or nil
+end
+heapsift.recognise(dump)
 local KEYS = {
     size = function(b) return b.size end, total = function(b) return b.total end, size_class = class,
     heap = function(b) return b.heap.address end, state = function(b) return b.state end,
     stored = function(b) return b.stored_index end, flags = function(b) return b.flags end,
     tag = function(b) return b.tag end, first_word = first,
+    type = function(b) return b.type end, candidate_module = caller_module,
 }
 local LISTS = {
     { "size" }, { "total" }, { "size_class" }, { "heap" }, { "state" }, { "stored" }, { "flags" }, { "tag" },
-    { "first_word" }, { "heap", "size" }, { "stored", "size", "heap" }, { "state", "flags", "size_class", "tag" },
+    { "first_word" }, { "type" }, { "candidate_module" }, { "type", "candidate_module", "heap" }, { "heap", "size" }, { "stored", "size", "heap" }, { "state", "flags", "size_class", "tag" },
     { "stored", "state", "total", "size" }, -- holes are too large for the bits that are left: rows get wide
 }
 local function compare(what, set, list, blocks)

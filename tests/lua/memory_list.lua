@@ -36,6 +36,12 @@ function memory_list.offset_of(bytes, va)
     return piece.at + va - piece.address
 end
 
+-- The file with other bytes at an address.
+function memory_list.with(bytes, va, replacement)
+    local at = memory_list.offset_of(bytes, va)
+    return bytes:sub(1, at) .. replacement .. bytes:sub(at + #replacement + 1)
+end
+
 -- Whether a file cut to `length` bytes holds [va, va + size).
 function memory_list.holds(pieces, length, va, size)
     local last = va + size

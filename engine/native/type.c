@@ -131,6 +131,17 @@ static enum hs_status describe(struct hs_native_type *type, struct hs_arena *are
     return refuse(err, type, "it is an array or a function");
 }
 
+/* A structure of a long double and nothing else comes back on the floating-point stack, where libffi does not look. */
+static bool is_lone_long_double(const struct hs_native_type *type)
+{
+    while (type->kind == HS_NATIVE_RECORD || type->kind == HS_NATIVE_ARRAY) {
+        if (type->size != 16)
+            return false;
+        type = type->kind == HS_NATIVE_ARRAY ? type->of : type->members[0].type;
+    }
+    return type->kind == HS_NATIVE_FLOAT && type->size == 16;
+}
+
 enum hs_status hs_native_prepare(struct hs_native_type *function, struct hs_arena *arena, struct hs_error *err)
 {
     struct hs_signature *signature;
@@ -157,6 +168,10 @@ enum hs_status hs_native_prepare(struct hs_native_type *function, struct hs_aren
         hs_error_prefix(err, "result");
         return status;
     }
+    if (function->of->kind == HS_NATIVE_RECORD && is_lone_long_double(function->of))
+        return hs_fail(err, HS_ERR_ARGUMENT, HS_NO_OFF, HS_NO_VA,
+                       "result: %s cannot be given back by value: it is a long double and nothing else",
+                       function->of->name);
     if (ffi_prep_cif(&signature->cif, FFI_DEFAULT_ABI, (unsigned)function->member_count, function->of->ffi,
                      signature->parameters) != FFI_OK)
         return hs_fail(err, HS_ERR_ARGUMENT, HS_NO_OFF, HS_NO_VA, "libffi takes no such prototype");

@@ -10,8 +10,8 @@ natives.folder = program.folder()
 -- Compilers and their options: each library is tried as both make it. gcc's sanitizers can be in a library only where
 -- they are in the program, too.
 natives.compilers = {
-    { name = "gcc", command = "gcc -O1" .. (natives.sanitized and " -fsanitize=address,undefined" or "") },
-    { name = "clang", command = "clang -O2" },
+    { name = "gcc", command = "gcc -Wall -Wextra -Werror -O1" .. (natives.sanitized and " -fsanitize=address,undefined" or "") },
+    { name = "clang", command = "clang -Wall -Wextra -Werror -O2" },
 }
 
 -- Path of the library made of a C source: of tests/native unless `source` is a path.
@@ -19,7 +19,7 @@ function natives.build(source, compiler)
     compiler = compiler or natives.compilers[1]
     local path = source:find "/" and source or program.root .. "/tests/native/" .. source
     local library = ("%s/%s-%s.so"):format(natives.folder, path:match "([%w_]+)%.c$", compiler.name)
-    local command = ("%s -std=gnu17 -Wall -Wextra -Werror -fPIC -shared -o '%s' '%s' 2>&1"):format(compiler.command,
+    local command = ("%s -std=gnu17 -fPIC -shared -o '%s' '%s' 2>&1"):format(compiler.command,
         library, path)
     local pipe <close> = assert(io.popen(command))
     local said = pipe:read "a"

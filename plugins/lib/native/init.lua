@@ -10,7 +10,8 @@ local types = require "types"
 
 local native = {}
 
-local KEY <const> = {} -- under it a library holds { core, box, scope, name, known, hint }
+-- Under it a library holds { core, hint, box, scope, name, known = symbols by name, types = types by text }.
+local KEY <const> = {}
 local Library <const> = {}
 native.methods = Library
 
@@ -27,13 +28,14 @@ end
 local function declare(me, text, level)
     local names, message = build.declare(me.scope, abi.host, text, "declarations for " .. me.name)
     if not names then error(message, level + 1) end
+    me.types = {}
     return names
 end
 
 -- services: { core = C functions, hint = function(word, candidates) -> text }. nil, message, code if the library cannot
 -- be loaded; raises for declarations that cannot be understood.
 function native.open(path, text, services)
-    local me = { core = services.core, hint = services.hint, name = path:match "[^/]+$" or path, known = {},
+    local me = { core = services.core, hint = services.hint, name = path:match "[^/]+$" or path, known = {}, types = {},
                  scope = build.scope(types.header_scope(abi.host)) }
     if text ~= nil then declare(me, text, 3) end
     local message, code
@@ -116,8 +118,10 @@ end
 
 local function type_of(me, what, text)
     if type(text) ~= "string" then error(("%s: the name of a type expected, got %s"):format(what, type(text)), 3) end
+    if me.types[text] then return me.types[text] end
     local found, message = build.type_of(me.scope, abi.host, text)
     if not found then error(("%s: %s"):format(what, message), 3) end
+    me.types[text] = found
     return found
 end
 

@@ -72,23 +72,78 @@ local function nearest(dump, call)
     end
 end
 
-local function where(dump, call)
+local function sources(dump, list)
     local rows = {}
-    for module in dump:modules() do
-        rows[#rows + 1] = { module = module.name, symbols = module.symbols, file = module.symbol_file }
+    for i, module in ipairs(list) do
+        rows[i] = { module = module.name, symbols = module.symbols, file = module.symbol_file }
     end
-    if call.json then return rows end
-    if call.word == ".reload" then
-        print "Symbols are looked for when first needed; the path is that of --symbols and _NT_SYMBOL_PATH."
-        return
-    end
+    return rows
+end
+
+local function print_sources(rows)
     local lines = {}
     for i, row in ipairs(rows) do lines[i] = { row.module, row.symbols, row.file or "" } end
-    print "Symbols come from (--symbols PATH or _NT_SYMBOL_PATH before the start say where PDBs are):"
     text.table({ { "module", "left" }, { "symbols", "left" }, { "file", "left", "start" } }, lines, "  ")
 end
 
-local RUN <const> = { x = examine, ln = nearest, [".sympath"] = where, [".reload"] = where }
+-- Sets the path and tells what is wrong with it.
+local function look_again(dump, call, path)
+    local before = #dump:notes()
+    dump:symbol_path(path)
+    if call.json then return end
+    for i, note in ipairs(dump:notes()) do
+        if i > before then text.say("*** %s", note) end
+    end
+end
+
+-- .sympath, .sympath PATH, .sympath+ PATH
+local function path_of(dump, call)
+    local more, path = call.text:match "^(%+?)%s*(.-)%s*$"
+    path = path:match '^"(.*)"$' or path
+    if more ~= "" and path == "" then call:fail("usage", "at position %d: a path expected behind +", call.at + 1) end
+    if path ~= "" then
+        local own = dump:symbol_path()
+        look_again(dump, call, more ~= "" and own ~= "" and own .. ";" .. path or path)
+    end
+    local rows = {}
+    for module in dump:modules() do rows[#rows + 1] = module end
+    rows = sources(dump, rows)
+    if call.json then return { path = dump:symbol_path(), modules = rows } end
+    local own = dump:symbol_path()
+    text.say("Symbol search path is: %s", own ~= "" and own or "<empty>")
+    print "Also looked in: the dump's folder. Nothing is ever fetched."
+    print_sources(rows)
+end
+
+-- .reload, .reload [/f] [MODULE]: everything is looked for again; /f and a module, at once.
+local function reload(dump, call)
+    local force, name = false, nil
+    for at, word in call.text:gmatch "()(%S+)" do
+        if word == "/f" then
+            force = true
+        elseif word:find "^/" or name then
+            call:fail("usage", "at position %d: /f or one module expected, got '%s'", call.at + at - 1, word)
+        else
+            name = word:gsub("%.%w+$", "")
+        end
+    end
+    local list = {}
+    for module in dump:modules() do
+        if not name or module.name:lower() == name:lower() then list[#list + 1] = module end
+    end
+    if #list == 0 then call:fail("missing", "at position %d: no module is called %s", call.at, name or "so") end
+    look_again(dump, call, dump:symbol_path())
+    if not force and not name then
+        if call.json then return {} end
+        print "All symbols are looked for again when they are needed."
+        return
+    end
+    local rows = sources(dump, list)
+    if call.json then return rows end
+    print_sources(rows)
+end
+
+local RUN <const> = { x = examine, ln = nearest, [".sympath"] = path_of, [".reload"] = reload }
 
 return {
     name = "command_symbols", kind = "command", words = { "x", "ln", ".sympath", ".reload" },
@@ -96,6 +151,8 @@ return {
     usage = [[
 x ntdll!Rtl*Heap*       * and ? stand for any characters and for one; case does not matter
 ln 7c918f01             the symbol at or below an address
-.sympath                what each module's names come from]],
+.sympath                where PDBs are looked for, and what each module's names come from
+.sympath DIR;srv*DIR    sets that; .sympath+ DIR adds to it. Folders and local stores: nothing is ever fetched
+.reload                 looks for all PDBs again, when they are needed; .reload /f at once, .reload ntdll for one]],
     run = function(dump, call) return RUN[call.word](dump, call) end,
 }

@@ -221,6 +221,7 @@ static const luaL_Reg dump_methods[] = {
     {"symbol", bind_dump_symbol},
     {"symbol_parts", bind_dump_symbol_parts},
     {"resolve", bind_dump_resolve},
+    {"symbol_path", bind_dump_symbol_path},
     {"pdb_type", bind_dump_pdb_type},
     {"pdb_types", bind_dump_pdb_types},
 

@@ -224,6 +224,7 @@ int bind_dump_regions(lua_State *lua);
 int bind_dump_symbol(lua_State *lua);
 int bind_dump_symbol_parts(lua_State *lua);
 int bind_dump_resolve(lua_State *lua);
+int bind_dump_symbol_path(lua_State *lua);
 int bind_dump_pdb_type(lua_State *lua); /* bind_pdb.c */
 int bind_dump_pdb_types(lua_State *lua);
 int bind_module_find_symbols(lua_State *lua);

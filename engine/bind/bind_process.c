@@ -468,3 +468,16 @@ int bind_dump_resolve(lua_State *lua)
     lua_pushinteger(lua, (lua_Integer)va);
     return 1;
 }
+
+/* dump:symbol_path([path]) -> the path; with one, sets it before */
+int bind_dump_symbol_path(lua_State *lua)
+{
+    const struct bind_dump *box = bind_check_dump(lua, 1);
+    const char *path = luaL_optstring(lua, 2, NULL);
+    struct hs_error err = {0};
+    enum hs_status status = path ? hs_dump_set_symbol_path(box->dump, path, &err) : HS_OK;
+    if (status != HS_OK)
+        bind_raise(lua, status, &err);
+    lua_pushstring(lua, hs_dump_symbol_path(box->dump));
+    return 1;
+}

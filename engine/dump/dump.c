@@ -345,6 +345,16 @@ enum hs_symbol_source hs_dump_symbol_source(const struct hs_dump *dump, size_t m
     return source;
 }
 
+enum hs_status hs_dump_set_symbol_path(struct hs_dump *dump, const char *path, struct hs_error *err)
+{
+    return hs_process_set_symbol_path(&dump->process, path, err);
+}
+
+const char *hs_dump_symbol_path(const struct hs_dump *dump)
+{
+    return dump->process.symbol_path ? dump->process.symbol_path : "";
+}
+
 enum hs_status hs_dump_next_symbol(const struct hs_dump *dump, size_t module_idx, struct hs_symbol_cursor *cursor,
                                    struct hs_symbol *symbol_ret)
 {

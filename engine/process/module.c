@@ -155,6 +155,9 @@ void hs_process_deinit_modules(struct hs_process *process)
         free(image);
         hs_pdb_close(atomic_load(&process->modules[i].pdb));
     }
+    for (size_t i = 0; i < process->retired_count; i++)
+        hs_pdb_close(process->retired[i]);
+    free(process->retired);
 }
 
 const struct hs_image *hs_process_image(const struct hs_process *process, size_t module_idx)

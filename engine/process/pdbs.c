@@ -229,11 +229,34 @@ static bool each_element(struct hs_process *process, struct search *search)
 
 /* ---- the search ---- */
 
+/* Puts the PDBs that were found aside. */
+static bool retire(struct hs_process *process)
+{
+    size_t room = process->retired_count + process->module_count;
+    struct hs_pdb **retired = realloc(process->retired, (room + 1) * sizeof *retired);
+
+    if (!retired)
+        return false;
+    process->retired = retired;
+    for (size_t i = 0; i < process->module_count; i++) {
+        struct hs_process_module *module = &process->modules[i];
+        struct hs_pdb *pdb = atomic_exchange(&module->pdb, NULL);
+
+        if (pdb)
+            retired[process->retired_count++] = pdb;
+        module->pdb_path = NULL;
+        atomic_store(&module->looked_for_pdb, false);
+    }
+    return true;
+}
+
 enum hs_status hs_process_set_symbol_path(struct hs_process *process, const char *path, struct hs_error *err)
 {
-    process->symbol_path = hs_arena_string(&process->arena, path ? path : "");
-    if (!process->symbol_path)
+    const char *own = hs_arena_string(&process->arena, path ? path : "");
+
+    if (!own || !retire(process))
         return hs_fail_memory(err, "the symbol path");
+    process->symbol_path = own;
     each_element(process, NULL);
     return HS_OK;
 }

@@ -26,6 +26,8 @@ struct hs_process {
     pthread_mutex_t lock;
 
     const char *symbol_path; /* NULL: none */
+    struct hs_pdb **retired; /* PDBs of before the path was set again: names of theirs may still be held */
+    size_t retired_count;
     struct hs_facts facts;
     struct hs_process_module *modules;
     size_t module_count;
@@ -49,7 +51,8 @@ void hs_process_deinit_modules(struct hs_process *process);
 const struct hs_image *hs_process_image(const struct hs_process *process, size_t module_idx);
 /* The PDB of a module, looked for when first asked; NULL if there is none. Any thread. */
 struct hs_pdb *hs_process_pdb(const struct hs_process *process, size_t module_idx);
-/* pdbs.c: where PDBs are looked for, besides the dump's folder; before the first symbol. HS_ERR_MEMORY. */
+/* pdbs.c: where PDBs are looked for, besides the dump's folder (NULL: only there). What was found before is forgotten and
+ * looked for again when needed; no other thread may use the process meanwhile. HS_ERR_MEMORY: nothing has changed. */
 HS_MUST_CHECK enum hs_status hs_process_set_symbol_path(struct hs_process *process, const char *path,
                                                         struct hs_error *err);
 /* Under the lock: opens the PDB that belongs to a module and sets its pdb_path; NULL if none is found. Notes say which

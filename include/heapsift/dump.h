@@ -213,6 +213,14 @@ HS_API const char *hs_symbol_source_name(enum hs_symbol_source source);
 HS_API enum hs_symbol_source hs_dump_symbol_source(const struct hs_dump *dump, size_t module_idx,
                                                    const char **path_ret);
 
+/* Sets hs_open_options.symbol_path anew (NULL: only the dump's folder) and forgets which PDBs were found: they are looked
+ * for again when needed. Names that were got before stay valid; those that were worked into something, such as a filter,
+ * stay as they were. No other thread may use the dump meanwhile. HS_ERR_MEMORY: nothing has changed. */
+HS_MUST_CHECK HS_API enum hs_status hs_dump_set_symbol_path(struct hs_dump *dump, const char *path,
+                                                            struct hs_error *err);
+/* What was set; "" if nothing was. Valid until it is set again. */
+HS_API const char *hs_dump_symbol_path(const struct hs_dump *dump);
+
 /* What an address is called. */
 struct hs_symbol {
     size_t module_idx;

@@ -350,6 +350,12 @@ function dump:symbol_parts(va) end
 ---@return string? code "not-found"
 function dump:resolve(text) end
 
+---Where PDBs are looked for, besides the dump's folder: what `symbols` was when the dump was opened. With a path it is set
+---anew, and PDBs are looked for again when they are needed; what was made of names before, such as a filter, stays.
+---@param path? string "dir;srv*dir"; "": only the dump's folder
+---@return string path
+function dump:symbol_path(path) end
+
 ---A type of a module's PDB, as plain data; heapsift.types reads memory with them. Members in the order of their
 ---declaration; `type` and `target` are numbers to ask with again. Forward references are resolved to their definition.
 ---Members of kind field, base and virtual_base have an offset; bit fields a bit_position and bit_width too.

@@ -135,4 +135,35 @@ describe("a search for PDBs", function()
         local out = program.output({ "run", "resolve.lua", "tiny.dmp", "--symbols", "flat" }, folder)
         assert.equal("7c96ceb9\t7c96ceba\tnil\tnil\t0\npdb\tpdb\n", out)
     end)
+
+    it("is done again by .sympath and .reload", function()
+        local function shell(line, ...) return program.run({ "shell", "tiny.dmp", "-c", line, ... }, folder) end
+        assert.equal(6, (select(2, shell "x ntdll!RtlDebugSizeHeap")))
+        local out = shell ".sympath nothere;srv*store\nx ntdll!RtlDebugSizeHeap"
+        assert.truthy(out:find "^%*%*%* [^\n]*nothere is no folder here\n", out)
+        assert.truthy(out:find("Symbol search path is: nothere;srv*store\n", 1, true), out)
+        assert.truthy(out:find "\n  ntdll +pdb +store/ntdll.pdb/", out)
+        assert.truthy(out:find "\n7c96d100 ntdll!RtlDebugSizeHeap", out)
+        -- added to, and taken away again
+        out = shell ".sympath other\n.sympath+ flat\nln 7c96ceb9\n.sympath other\n.reload /f ntdll.dll"
+        assert.truthy(out:find("Symbol search path is: other;flat\n", 1, true), out)
+        assert.truthy(out:find "\n  ntdll +pdb +flat/ntdll.pdb", out)
+        assert.truthy(out:find("\n(7c96ceb9)   ntdll!RtlDebugAllocateHeap\n", 1, true), out)
+        assert.truthy(out:find "\n  ntdll +exports\n$", out)
+        assert.equal("flat\tpdb\nother\texports\n", (shell([[
+            print(dump:symbol_path(), dump:module("ntdll").symbols)
+            print(dump:symbol_path "other", dump:module("ntdll").symbols)]], "--symbols", "flat")))
+        assert.equal("All symbols are looked for again when they are needed.\n", (shell ".reload"))
+        -- a file that comes while the prompt is open
+        make "late"
+        local pipe <close> = assert(io.popen(([[cd '%s' && (echo '.sympath late'; sleep 1; cp flat/ntdll.pdb late;
+            echo '.reload /f ntdll') | '%s' shell tiny.dmp -f -]]):format(folder, program.path)))
+        out = pipe:read "a"
+        assert.truthy(out:find "\n  ntdll +exports", out)
+        assert.truthy(out:find "\n  ntdll +pdb +late/ntdll.pdb\n$", out)
+        for line, is in pairs { [".reload zork"] = 6, [".reload /x"] = 2, [".reload a b"] = 2, [".sympath+"] = 2 } do
+            assert.equal(is, (select(2, shell(line))), line)
+        end
+        assert.equal("flat", json.decode((shell ".sympath flat --json")).result.path)
+    end)
 end)

@@ -39,6 +39,9 @@ local function outside(text, visit)
     end
 end
 
+-- Commands to which all the rest of the line belongs, as in the debugger: paths have ; in them.
+local UNSPLIT <const> = { [".sympath"] = true }
+
 -- { { text =, at = } } split at each `;`; empty ones are left out.
 function line.split(text)
     local parts, from = {}, 1
@@ -51,7 +54,7 @@ function line.split(text)
         from = last + 2
     end
     outside(text, function(at, char)
-        if char == ";" then add(at - 1) end
+        if char == ";" and not UNSPLIT[line.word(text:match("^%s*(.*)$", from))] then add(at - 1) end
     end)
     add(#text)
     return parts

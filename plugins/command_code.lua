@@ -48,11 +48,11 @@ u ntdll!RtlAllocateHeap L10     10 (hex) instructions; eight unless told; u goes
 u 7c918f01 7c918f40             all that begin up to the second address
 ub 7c918f01 L4                  the four that end there
 uf ntdll!RtlAllocateHeap        the function that holds the address: what can be reached from its start
-ub decodes from the nearest symbol before the address, if instructions lead from there exactly to it, and on from the
-one before that. Where there is none it takes, backwards, the instruction on which most starts agree (at most 0n20 of
-them), and says that it guessed.
-uf follows branches, jumps and jump tables of addresses (x86), not into other functions; a jump whose aim is not known
-is told, and where a PDB has the function's size, all of it is shown.]],
++ ub decodes from the nearest symbol before the address, if instructions lead from there exactly to it, and on from
++ the one before that. Where there is none it takes, backwards, the instruction on which most starts agree (at most
++ 0n20 of them), and says that it guessed.
++ uf follows branches, jumps and tables of jumps, not into other functions; a jump whose aim is not known is told, and
++ where a PDB has the function's size, all of it is shown. Numbers are signed, as Capstone spells them.]],
     run = function(dump, call)
         local list = call:list()
         local first, second = list[1], list[2]

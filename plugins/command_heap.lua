@@ -190,11 +190,13 @@ return {
 !heap -s                          the heaps with sizes and flags
 !heap -stat [-h HEAP] [-grp A|B|S MAX]   busy blocks by size; MAX is hex, as in the debugger
 !heap -flt s SIZE                 busy blocks of a size; -flt r LOW HIGH: of a range; with -h HEAP of one heap
-!heap -p -a ADDRESS               the block that holds an address, with every trace that its index can mean
+!heap -p -a ADDRESS               the block that holds an address, and the stack that allocated it:
++                                 every trace that its index can mean, with TraceCount, not only the first
 !heap -x ADDRESS, -i ADDRESS      the same
 !heap -h HEAP                     every block of a heap; -m its segments; -a both
 !heap -srch VALUE                 busy blocks that hold a pointer-sized value
-The line "? module+1" under a block is the debugger's guess from its first word; it proves nothing.]],
+The line "? module+1" under a block is the debugger's guess from its first word; it proves nothing.
++ -h HEAP may stand behind -flt, too. -p -a says what the first word is.]],
     run = function(dump, call)
         local given = call.given
         local extra = call.rest[given.p and not math.type(given.a) and 2 or (given.x or given.i) and 2 or 1]

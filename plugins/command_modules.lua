@@ -20,7 +20,8 @@ return {
     usage = [[
 lm                 all modules, by address
 lmm 3r*            those whose name fits; also lm m 3r*
-lmv m MSO          one in detail: time stamp, version, PDB, sections]],
+lmv m MSO          one in detail: time stamp, version, PDB
++                  and its sections]],
     run = function(dump, call)
         local words = {}
         for word in call.text:gmatch "%S+" do words[#words + 1] = word end

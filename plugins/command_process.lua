@@ -72,8 +72,10 @@ return {
     name = "command_process", kind = "command", words = { "!address", "!peb", "!teb" },
     summary = "what an address is; the process; a thread's environment",
     usage = [[
-!address               what memory is used for, as the script `info`
+!address -summary      what memory is used for, as the script `info`
++ !address             the same, not a list of all regions
 !address 0372e598      the region that holds an address, and what it is
++                      also the heap and the block that hold it
 !peb
 !teb [ADDRESS]         of the current thread]],
     run = function(dump, call)

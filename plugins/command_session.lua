@@ -11,17 +11,24 @@ local function help(_, call)
         heapsift.write(call.help(plugin))
         return
     end
-    local rows, seen = {}, {}
+    local rows, data, seen = {}, {}, {}
     for _, word in ipairs(found.words) do
         local plugin = found.by_word[word]
         if not seen[plugin] then
             seen[plugin] = true
-            rows[#rows + 1] = { table.concat(plugin.words, " "), plugin.summary }
+            local all = table.concat(plugin.words, " ")
+            data[#data + 1] = { all, plugin.summary }
+            rows[#rows + 1] = { call.margin(plugin) .. all, plugin.summary }
         end
     end
-    if call.json then return rows end
+    if call.json then return data end
     text.table({ { "", "left" }, { "", "left", "end" } }, rows)
-    print ".help NAME explains one. Anything else is Lua: dump:blocks \"size == 0xf8\":count()"
+    print [[
+  .help NAME explains one. Anything else is Lua: dump:blocks "size == 0xf8":count()
++ COMMAND --json          prints its data as one JSON document
++ COMMAND | FILTER        grep [-ivc] TEXT, head [N], tail [N], sort [-r] [-u], count, more; also several
++ COMMAND > FILE          writes what it prints
++ is heapsift's own, here and in each .help NAME; the rest is as in WinDbg.]]
 end
 
 local function log(_, call)
@@ -73,7 +80,7 @@ return {
 .echo TEXT              prints it
 .logopen FILE           from here on all that is typed and printed goes to FILE too; .logappend adds to it
 .logclose               ends that
-.more on|off            shows what a line prints page by page, where it goes to a terminal; | more does so once
++ .more on|off          shows what a line prints page by page, where it goes to a terminal; | more does so once
 q                       ends the shell]],
     run = function(dump, call) return RUN[call.word](dump, call) end,
 }

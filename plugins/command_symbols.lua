@@ -72,7 +72,7 @@ local function nearest(dump, call)
     end
 end
 
-local function sources(dump, list)
+local function sources(list)
     local rows = {}
     for i, module in ipairs(list) do
         rows[i] = { module = module.name, symbols = module.symbols, file = module.symbol_file }
@@ -107,7 +107,7 @@ local function path_of(dump, call)
     end
     local rows = {}
     for module in dump:modules() do rows[#rows + 1] = module end
-    rows = sources(dump, rows)
+    rows = sources(rows)
     if call.json then return { path = dump:symbol_path(), modules = rows } end
     local own = dump:symbol_path()
     text.say("Symbol search path is: %s", own ~= "" and own or "<empty>")
@@ -138,7 +138,7 @@ local function reload(dump, call)
         print "All symbols are looked for again when they are needed."
         return
     end
-    local rows = sources(dump, list)
+    local rows = sources(list)
     if call.json then return rows end
     print_sources(rows)
 end
@@ -151,8 +151,11 @@ return {
     usage = [[
 x ntdll!Rtl*Heap*       * and ? stand for any characters and for one; case does not matter
 ln 7c918f01             the symbol at or below an address
-.sympath                where PDBs are looked for, and what each module's names come from
-.sympath DIR;srv*DIR    sets that; .sympath+ DIR adds to it. Folders and local stores: nothing is ever fetched
-.reload                 looks for all PDBs again, when they are needed; .reload /f at once, .reload ntdll for one]],
+.sympath                where PDBs are looked for
++                       and what each module's names come from
+.sympath DIR;srv*DIR    sets that, to the end of the line; .sympath+ DIR adds to it
++                       folders and local stores, and the dump's own folder; nothing is ever fetched
+.reload                 looks for all PDBs again, when they are needed; .reload /f at once, .reload ntdll shows one
++ x finds ntdll!RtlpStackTraceDataBase also without a PDB. ln says where an address is too far past a symbol.]],
     run = function(dump, call) return RUN[call.word](dump, call) end,
 }

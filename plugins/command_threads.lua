@@ -148,7 +148,8 @@ return {
     summary = "threads, stacks, registers",
     usage = [[
 ~                the threads; ~3s makes number 3 the current one, ~3k shows its stack, ~*k every one
-k                the stack of the current thread, by its chain of base pointers (x86)
+k                the stack of the current thread
++                by its chain of base pointers: functions that keep none are missing (x86; none of x64)
 r                its registers; r eax one of them; r @$t0 = EXPRESSION sets a temporary]],
     run = function(dump, call) return RUN[call.word](dump, call) end,
 }

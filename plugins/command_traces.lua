@@ -47,10 +47,10 @@ return {
     summary = "the stack trace database; one trace; which traces a stored index or a block can mean",
     switches = { c = "address", a = "address", n = "address", all = "flag" },
     usage = [[
-!ust               the database and the traces captured most often; -n 40 lists 0x40, -all every one
-!ust 17dfe         one trace by its whole index
-!ust -c 7dfe       every trace that a stored index can mean
-!ust -a 0372e598   which trace made a block: attribution, with its reasons]],
++ !ust               the database and the traces captured most often; -n 40 lists 0x40, -all every one
++ !ust 17dfe         one trace by its whole index
++ !ust -c 7dfe       every trace that a stored index can mean
++ !ust -a 0372e598   which trace made a block: attribution, with its reasons]],
     run = function(dump, call)
         if call.given.a then return attribution(dump, call, call.given.a) end
         if call.given.c then return candidates(dump, call, call.given.c) end

@@ -74,9 +74,9 @@ return {
 dt _RTL_STACK_TRACE_ENTRY poi(poi(poi(ntdll!RtlpStackTraceDataBase)+64)-4*17dfe)
 dt poi( 7c97b170 ) ntdll!_Stack_Trace_DataBase      either order; type names match without case
 dt -r2 _HEAP 36f0000            structures inside too, two deep (-r: one)
-dt ULONG[4] 36f0000             all that C can name; in quotes if it could be read in two ways
 dt _HEAP_ENTRY                  its fields;  dt *heap*  which types there are
-Types come from PDB files, from windows.h, and, in part, from what heapsift reads itself: docs/types.md.]],
++ dt ULONG[4] 36f0000           all that C can name; in quotes if it could be read in two ways
++ Types come from PDB files, also from windows.h and, in part, from what heapsift reads itself: docs/types.md.]],
     run = function(dump, call)
         local blank, digits, behind = call.text:match "^()%-r(%d*)()"
         local typed, at = call.text, call.at

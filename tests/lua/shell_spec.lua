@@ -142,6 +142,30 @@ describe("shell", function()
         assert.equal("nil\tsyntax\n", (shell [[local d, m, c = dump:command "!zork" return d, c]]))
     end)
 
+    it("marks what WinDbg does not have, in every help and in docs/shell.md", function()
+        local docs = program.read_file(program.root .. "/docs/shell.md")
+        local words, marked = {}, 0
+        for mark, list in (shell ".help"):gmatch "([+ ] )(%S[^\n]-)  [^\n]+\n" do
+            for word in list:gmatch "%S+" do words[word] = mark end
+        end
+        for word, mark in pairs(words) do
+            if word ~= "COMMAND" and not word:find "^[|>%-A-Z]" then
+                local help, code = shell(".help " .. word)
+                assert.equal(0, code, word)
+                local own = help:find("\n+ ", 1, true) ~= nil
+                marked = marked + (own and 1 or 0)
+                assert.equal(own, help:find("+ is heapsift's own; the rest is as in WinDbg.", 1, true) ~= nil, word)
+                assert.equal(mark == "+ ", help:gsub("\n%+ [^\n]*", ""):find "\n  %S" == nil, word)
+                for line in help:gmatch "\n([^\n]+)" do assert.truthy(line:find "^[+ ] ", word .. ": " .. line) end
+                assert.truthy(docs:find(word, 1, true), word .. " is not in docs/shell.md")
+            end
+        end
+        assert.equal("+ ", words["!ust"])
+        assert.equal("  ", words["!heap"])
+        assert.is_true(marked > 15)
+        assert.truthy(docs:find("| + | `!ust`, `!traces` |", 1, true))
+    end)
+
     it("shows types: both orders, names without case, anything that C can name", function()
         local heap = shell "dt _HEAP 36f0000"
         assert.truthy(heap:find("+0x008 Signature        : 0xeeffeeff", 1, true), heap)

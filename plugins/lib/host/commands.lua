@@ -191,12 +191,35 @@ function commands.of(context)
     return found
 end
 
--- The text of .help NAME.
-function commands.help(plugin)
-    return ("%s: %s\n\n%s\n"):format(table.concat(plugin.words, " "), plugin.summary,
-        plugin.usage and plugin.usage:gsub("^\n", ""):gsub("%s+$", "") or "No text.")
+-- What stands in the margin of a text about something that WinDbg does not have, and of all else.
+local OWN <const>, SHARED <const> = "+ ", "  "
+
+-- Lines of a usage text, each with its margin, and how many of them are heapsift's own.
+local function margined(usage)
+    local lines, own = {}, 0
+    for text in (usage:gsub("^\n", ""):gsub("%s+$", "") .. "\n"):gmatch "([^\n]*)\n" do
+        local is_own = text:sub(1, #OWN) == OWN
+        own = own + (is_own and 1 or 0)
+        lines[#lines + 1] = (((is_own and "" or SHARED) .. text):gsub("%s+$", ""))
+    end
+    return lines, own
 end
 
+-- The text of .help NAME.
+function commands.help(plugin)
+    local lines, own = margined(plugin.usage or "No text.")
+    table.insert(lines, 1, ("%s: %s\n"):format(table.concat(plugin.words, " "), plugin.summary))
+    if own > 0 then lines[#lines + 1] = "\n+ is heapsift's own; the rest is as in WinDbg." end
+    return table.concat(lines, "\n") .. "\n"
+end
+
+-- The margin of a command in a list: all of it is heapsift's own, or a user's.
+local function margin(plugin)
+    local lines, own = margined(plugin.usage or "")
+    return (own == #lines or not plugin.bundled) and OWN or SHARED
+end
+
+Call.margin = margin
 Call.help = commands.help
 
 -- Runs one command without filters: gives its data if `json`. Raises what ends it.

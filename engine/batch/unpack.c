@@ -194,6 +194,8 @@ static enum hs_status read_members(struct archive *archive, const char *path, co
             return hs_fail(err, HS_ERR_FORMAT, HS_NO_OFF, HS_NO_VA, "the archive is damaged: %.180s",
                            archive_error_string(archive) ? archive_error_string(archive) : "cannot be read");
         bool raw = archive_format(archive) == ARCHIVE_FORMAT_RAW;
+        if (raw && archive_filter_code(archive, 0) == ARCHIVE_FILTER_NONE) /* anything is raw, if nothing packed it */
+            return hs_fail(err, HS_ERR_FORMAT, HS_NO_OFF, HS_NO_VA, "no archive that can be read: no format known");
         enum hs_status status =
             take_member(archive, entry, raw ? stream_name(path, name, sizeof name) : archive_entry_pathname(entry),
                         limits, block, err);

@@ -118,7 +118,8 @@ local KEYS = {
 }
 local LISTS = {
     { "size" }, { "total" }, { "size_class" }, { "heap" }, { "state" }, { "stored" }, { "flags" }, { "tag" },
-    { "first_word" }, { "type" }, { "candidate_module" }, { "type", "candidate_module", "heap" }, { "heap", "size" }, { "stored", "size", "heap" }, { "state", "flags", "size_class", "tag" },
+    { "first_word" }, { "type" }, { "candidate_module" }, { "type", "candidate_module", "heap" }, { "heap", "size" },
+    { "stored", "size", "heap" }, { "state", "flags", "size_class", "tag" },
     { "stored", "state", "total", "size" }, -- holes are too large for the bits that are left: rows get wide
 }
 local function compare(what, set, list, blocks)

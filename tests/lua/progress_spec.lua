@@ -28,9 +28,9 @@ end]])
     -- What a terminal gets while the program runs, at most so many seconds.
     local function terminal(seconds, words)
         if os.execute "command -v script > /dev/null" ~= true then pending "script(1) is not there" end
-        local command = ("cd '%s' && script -qec 'timeout --foreground --signal=INT %s %s run %s' /dev/null < /dev/null")
-            :format(folder, seconds, program.path, words)
-        local pipe <close> = assert(io.popen(command, "r"))
+        local command = ("cd '%s' && script -qec 'timeout --foreground --signal=INT %s %s run %s' /dev/null"):format(
+            folder, seconds, program.path, words)
+        local pipe <close> = assert(io.popen(command .. " < /dev/null", "r"))
         return pipe:read "a"
     end
 

@@ -31,13 +31,16 @@ local function share(done, total)
     return total > 0 and done / total or 1
 end
 
+-- What will have no result: dumps that were run, and inputs that could not be.
+local function failed(state) return state.failed + state.failed_inputs end
+
 function View:line(state)
     local seconds = core.now() - self.started
     local finished = state.done + state.failed
     local rate = seconds > 0 and finished / seconds or 0
     local parts = { ("heapsift: batch: %s/%s (%.0f %%)"):format(grouped(state.seen), grouped(state.total),
         100 * share(state.seen, state.total)), ("%.1f/s"):format(rate) }
-    if state.failed > 0 then parts[#parts + 1] = ("%s failed"):format(grouped(state.failed)) end
+    if failed(state) > 0 then parts[#parts + 1] = ("%s failed"):format(grouped(failed(state))) end
     if finished > 0 and state.seen < state.total then
         parts[#parts + 1] = duration((state.total - state.seen) * seconds / state.seen) .. " left"
     end
@@ -49,7 +52,7 @@ function View:line(state)
     self.shown = true
 end
 
--- state: { seen, total, done, failed, known, slowest = path or nil, slowest_seconds }
+-- state: { seen, total, done, failed (dumps), failed_inputs, known, slowest = path or nil, slowest_seconds }
 function View:show(state, last)
     local now = core.now()
     if self.kind == "none" or not last and now - self.shown_at < EVERY[self.kind] then return end
@@ -57,7 +60,7 @@ function View:show(state, last)
     if self.kind == "json" then
         core.status(json.line(json.object {
             { "event", last and "end" or "progress" }, { "seen", state.seen }, { "total", state.total },
-            { "done", state.done }, { "failed", state.failed }, { "known", state.known },
+            { "done", state.done }, { "failed", failed(state) }, { "known", state.known },
             { "seconds", math.floor((now - self.started) * 1000) / 1000 },
             { "slowest", state.slowest and core.escape(state.slowest) },
             { "slowest_seconds", state.slowest and state.slowest_seconds },

@@ -76,6 +76,16 @@ static int enter_folder(lua_State *lua)
     return done(lua, chdir(luaL_checkstring(lua, 1)) == 0);
 }
 
+/* core.owner(path) -> number of the user whose it is, or nil, message */
+static int owner(lua_State *lua)
+{
+    struct stat info;
+    if (stat(luaL_checkstring(lua, 1), &info) != 0)
+        return done(lua, false);
+    lua_pushinteger(lua, (lua_Integer)info.st_uid);
+    return 1;
+}
+
 /* core.user() -> number of the user */
 static int user(lua_State *lua)
 {
@@ -94,9 +104,14 @@ static int sleep_for(lua_State *lua)
 
 void host_system_add(lua_State *lua)
 {
-    static const luaL_Reg functions[] = {{"find_program", find_program}, {"absolute", absolute},
-                                         {"own_program", own_program},   {"make_folder", make_folder},
-                                         {"enter_folder", enter_folder}, {"user", user},
-                                         {"sleep", sleep_for},           {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"find_program", find_program},
+                                         {"absolute", absolute},
+                                         {"own_program", own_program},
+                                         {"make_folder", make_folder},
+                                         {"enter_folder", enter_folder},
+                                         {"owner", owner},
+                                         {"user", user},
+                                         {"sleep", sleep_for},
+                                         {NULL, NULL}};
     luaL_setfuncs(lua, functions, 0);
 }

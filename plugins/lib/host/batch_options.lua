@@ -29,6 +29,18 @@ files named .dmp .mdmp .hdmp .dump and archives are taken.
    --shard I/N          only the I-th of N parts of the inputs, split by size; join the parts with heapsift merge
    --progress FORMAT    line (default on a terminal), json (one object a line on stderr), none
 
+On a cluster (docs/scale.md):
+   --engine slurm       an array job of Slurm does it; waits, submits again what was lost, and joins the parts
+   --tasks N            tasks of the array (default: one per input, at most 64)
+   --nodes-max N        tasks that run at once, so at most as many nodes (default: as Slurm gives)
+   --cores N            processors of each task (default: --jobs, or 1); --jobs is dumps at once in each task
+   --task-memory SIZE   memory of each task, all its dumps together (--memory and --timeout are for each dump)
+   --time TIME          how long a task may take, as sbatch takes it: 90 (minutes), 2:00:00, 1-12
+   --partition NAME     where; account and the like: SBATCH_ACCOUNT and the other variables of sbatch
+   --detach             submits and ends
+   heapsift batch --attach FILE.db    waits for such a batch, from wherever FILE.db is seen
+   heapsift batch --cancel FILE.db    ends it, and keeps what is done
+
 Exit codes: 0 all dumps have a result; 1 a finding at or above --fail-on; 4 some have not (the summary says why);
 2 usage; 5 the results cannot be written; 6 no input was found; 130 interrupted: --resume goes on.
 ]]
@@ -51,10 +63,25 @@ local function seconds_of(text)
     return value
 end
 
-local function jobs_of(text)
-    local value = words.integer(text)
-    if not value or value < 1 or value > 1024 then return nil, "a number from 1 to 1024 expected" end
-    return value
+local function count_of(most)
+    return function(text)
+        local value = words.integer(text)
+        if not value or value < 1 or value > most then return nil, ("a number from 1 to %d expected"):format(most) end
+        return value
+    end
+end
+
+-- What sbatch takes, and nothing that it would take for more than that.
+local function name_of(text)
+    if not text:find "^[%w_][%w_.,-]*$" then return nil, "a name expected" end
+    return text
+end
+
+local function time_of(text)
+    if text ~= "UNLIMITED" and not text:find "^%d[%d:-]*$" then
+        return nil, "minutes, or hours:minutes:seconds expected, such as 90 or 2:00:00"
+    end
+    return text
 end
 
 local function shard_of(text)
@@ -88,8 +115,12 @@ end
 
 -- Name -> how its value is read; false: a flag.
 local OPTIONS <const> = {
-    out = path_of, resume = false, ["retry-failed"] = false, jobs = jobs_of, timeout = seconds_of, memory = size_of,
-    ["output-limit"] = output_size_of, ["unpack-limit"] = size_of, temp = folder_of, format = one_of("sqlite", "jsonl"),
+    engine = one_of("local", "slurm"), tasks = count_of(100000), cores = count_of(4096), partition = name_of,
+    ["nodes-max"] = count_of(100000), ["task-memory"] = size_of, time = time_of, detach = false, attach = path_of,
+    cancel = path_of,
+    out = path_of, resume = false, ["retry-failed"] = false, jobs = count_of(1024), timeout = seconds_of,
+    memory = size_of, ["output-limit"] = output_size_of, ["unpack-limit"] = size_of, temp = folder_of,
+    format = one_of("sqlite", "jsonl"),
     null = false, shard = shard_of, progress = one_of("line", "json", "none"),
 }
 
@@ -101,6 +132,35 @@ local function unknown(word, has_script)
     table.sort(names)
     usage(("unknown option '%s'%s%s"):format(word, words.hint(word, names),
         has_script and " (options of the script stand behind --)" or ""))
+end
+
+local CLUSTER <const> = { "tasks", "nodes_max", "cores", "task_memory", "time", "partition", "detach" }
+
+-- Options of a cluster: with --engine slurm only, and then without what it cannot do.
+local function cluster(given)
+    if given.engine ~= "slurm" then
+        for _, name in ipairs(CLUSTER) do
+            if given[name] then usage(("--%s goes with --engine slurm"):format((name:gsub("_", "-")))) end
+        end
+        return
+    end
+    if given.shard then usage "--engine slurm splits the inputs itself: leave --shard out" end
+    if given.format == "jsonl" then
+        usage "--engine slurm writes SQLite; heapsift run export FILE.db --what all gives the same as JSON lines"
+    end
+    given.tasks, given.cores = given.tasks or 64, given.cores or given.jobs or 1
+end
+
+-- --attach FILE.db and --cancel FILE.db stand alone: all else is known from the batch that was submitted.
+local ALONE <const> = { attach = true, cancel = true, progress = true, paths = true, words = true }
+local function attached(given, rest)
+    local name = given.attach and "attach" or "cancel"
+    if given.attach and given.cancel then usage "either --attach or --cancel" end
+    if rest[1] then usage(("--%s FILE.db stands alone, got '%s'"):format(name, rest[1])) end
+    for other in pairs(given) do
+        other = other:gsub("_", "-")
+        if not ALONE[other] then usage(("--%s FILE.db stands alone, got '--%s'"):format(name, other)) end
+    end
 end
 
 -- Reads the words behind `batch`. Returns { script, paths, words, and the options by name with _ }.
@@ -136,6 +196,10 @@ function batch_options.parse(line)
         end
         i = i + 1
     end
+    if given.attach or given.cancel then
+        attached(given, rest)
+        return given
+    end
     given.script = table.remove(rest, 1)
     given.paths = rest
     if not given.script then usage "the name of a script expected" end
@@ -143,12 +207,12 @@ function batch_options.parse(line)
     if given.format == "jsonl" and given.resume then usage "--resume needs the results in SQLite" end
     if not given.out and given.format ~= "jsonl" then usage "--out FILE.db: where are the results to go?" end
     if given.retry_failed and not given.resume then usage "--retry-failed goes with --resume" end
-    given.jobs = given.jobs or core.processors()
+    cluster(given)
+    given.jobs = given.jobs or given.cores or core.processors()
     given.timeout = given.timeout or 600
     given.memory = given.memory or 4 << 30
     given.output_limit = given.output_limit or 8 << 20
     given.unpack_limit = given.unpack_limit or 64 << 30
-    given.temp = given.temp or os.getenv "TMPDIR" or "/tmp"
     return given
 end
 

@@ -44,6 +44,7 @@ function View:line(state)
     if finished > 0 and state.seen < state.total then
         parts[#parts + 1] = duration((state.total - state.seen) * seconds / state.seen) .. " left"
     end
+    if state.queue then parts[#parts + 1] = core.escape(state.queue) end
     if state.slowest then
         parts[#parts + 1] = ("slowest %s: %s"):format(duration(state.slowest_seconds),
             core.escape(state.slowest:match "[^/]*$"))

@@ -9,11 +9,13 @@ package.path = data_dir .. "/plugins/lib/?.lua;" .. data_dir .. "/plugins/lib/?/
 local batch = require "host.batch"
 local batch_options = require "host.batch_options"
 local ends = require "host.ends"
+local merge = require "host.merge"
 local options = require "host.options"
 local out = require "host.out"
 local reference = require "host.reference"
 local run = require "host.run"
 local scripts = require "host.scripts"
+local slurm = require "host.slurm"
 local words = require "host.words"
 
 core.set_ends(function(code, text) ends.fail(code, text, false) end, ends.stop)
@@ -77,8 +79,8 @@ local function plugin_of(common, word, to_run)
 end
 
 local COMMAND_HELP <const> = {
-    batch = function() return batch.USAGE end,
-    merge = function() return batch.MERGE_USAGE end,
+    batch = function() return batch_options.USAGE end,
+    merge = function() return merge.USAGE end,
     shell = function() return require "host.shell".usage end,
 }
 
@@ -134,14 +136,19 @@ local function run_word(common, rest)
     return run.script(data_dir, common, scripts.find(data_dir, word), rest)
 end
 
-local function run_batch(common, rest)
+-- `extra`: what a task of a cluster adds to its options.
+local function run_batch(common, rest, extra)
     if common.help then
-        core.write(batch.USAGE)
+        core.write(batch_options.USAGE)
         return 0
     end
     local given = batch_options.parse(rest)
+    if given.attach then return slurm.attach(common, given) end
+    if given.cancel then return slurm.cancel(common, given) end
+    for name, value in pairs(extra or {}) do given[name] = value end
     local plugin = plugin_of(common, given.script, true)
-    return batch.run(data_dir, common, given, plugin or scripts.find(data_dir, given.script), plugin ~= nil)
+    local run_on = given.engine == "slurm" and slurm.run or batch.run
+    return run_on(data_dir, common, given, plugin or scripts.find(data_dir, given.script), plugin ~= nil)
 end
 
 -- The child of a batch that runs the script on one dump: OPEN THREADS SCRIPT INPUT WORD...
@@ -172,6 +179,20 @@ local function what_was_meant(word)
     return "the verdict on a dump is `heapsift who FILE`"
 end
 
+-- Sees to the common options among these words; returns them, and the words that are left.
+local function set_up(given_words)
+    local common, rest = options.split(given_words)
+    if common.memory_limit then core.set_memory_limit(common.memory_limit) end
+    core.set_progress(not common.no_progress and os.getenv "TERM" ~= "dumb")
+    out.set_colour((common.json or rest[1] == ":worker") and "never" or common.color or "auto")
+    local symbols = table.move(common.symbols or {}, 1, #(common.symbols or {}), 1, {})
+    symbols[#symbols + 1] = os.getenv "_NT_SYMBOL_PATH"
+    core.set_symbol_path(table.concat(symbols, ";"))
+    core.set_windbg_names(common.windbg_names or false)
+    core.set_name_form(common.undname or "short")
+    return common, rest
+end
+
 local function dispatch(common, rest)
     local word = rest[1]
     if not word then
@@ -189,10 +210,16 @@ local function dispatch(common, rest)
     if word == "batch" then return run_batch(common, table.move(rest, 2, #rest, 1, {})) end
     if word == "merge" then
         if common.help then
-            core.write(batch.MERGE_USAGE)
+            core.write(merge.USAGE)
             return 0
         end
-        return batch.merge(table.move(rest, 2, #rest, 1, {}), common.json)
+        return merge.run(table.move(rest, 2, #rest, 1, {}), common.json)
+    end
+    if word == ":slurm-task" then
+        return slurm.run_task(rest[2], function(task_line, extra)
+            local task_common, task_rest = set_up(task_line)
+            return run_batch(task_common, task_rest, extra)
+        end)
     end
     if word == ":unpack" then return run_unpacker(table.unpack(rest, 2, 4)) end
     if word == ":worker" then
@@ -233,16 +260,7 @@ local function dispatch(common, rest)
 end
 
 local function main()
-    local common, rest = options.split(line)
-    if common.memory_limit then core.set_memory_limit(common.memory_limit) end
-    core.set_progress(not common.no_progress and os.getenv "TERM" ~= "dumb")
-    out.set_colour((common.json or rest[1] == ":worker") and "never" or common.color or "auto")
-    local symbols = table.move(common.symbols or {}, 1, #(common.symbols or {}), 1, {})
-    symbols[#symbols + 1] = os.getenv "_NT_SYMBOL_PATH"
-    core.set_symbol_path(table.concat(symbols, ";"))
-    core.set_windbg_names(common.windbg_names or false)
-    core.set_name_form(common.undname or "short")
-    return dispatch(common, rest)
+    return dispatch(set_up(line))
 end
 
 local ok, result, stdout_error = core.guard(main, function(e)

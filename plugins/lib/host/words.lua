@@ -109,4 +109,11 @@ function words.size(text)
     return value << SCALE[unit:lower()]
 end
 
+-- The same size as words.size reads it.
+function words.size_text(size)
+    local units, at = { "", "K", "M", "G" }, 1
+    while size > 0 and size & 1023 == 0 and at < #units do size, at = size >> 10, at + 1 end
+    return size .. units[at]
+end
+
 return words

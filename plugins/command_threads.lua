@@ -1,6 +1,7 @@
 -- command_threads: ~ (threads), k (stack), r (registers and the temporaries @$t0 ..).
 
 local text = require "text"
+local unwind = require "unwind"
 
 local FRAMES_MAX <const> = 200
 
@@ -20,39 +21,67 @@ local function teb_id(dump, thread)
     return ("%x.%x"):format(dump:info().process_id or 0, thread.id)
 end
 
--- Frames by the chain of base pointers: { { base, return address } }, the instruction pointer first.
-local function frames(dump, call, thread)
-    if not thread.ip then call:fail("missing", "thread %x has no context in the dump", thread.id) end
-    if dump.pointer_size == 8 then
-        call:fail("missing", "stacks of x64 need unwind data, which is not read; dps @rsp shows the stack's words")
-    end
-    local list, base = { { thread.bp, thread.ip } }, thread.bp
+-- Frames by the chain of base pointers (x86): { { base, ip, back } }, the innermost first.
+local function chained(dump, thread)
+    local list, base = { { base = thread.bp, ip = thread.ip } }, thread.bp
     while #list < FRAMES_MAX and base and base >= thread.sp and base < thread.stack_base do
         local back = dump:ptr(base + 4)
         if not back or back == 0 then break end
         list[#list].back = back
         local next_ = dump:ptr(base)
-        list[#list + 1] = { next_, back }
+        list[#list + 1] = { base = next_, ip = back }
         if not next_ or next_ <= base then break end
         base = next_
     end
     return list
 end
 
-local function stack_of(dump, call, thread)
-    local list = frames(dump, call, thread)
+-- Frames, the innermost first, and why they end too soon.
+local function frames(dump, call, thread)
+    if not thread.ip then call:fail("missing", "thread %x has no context in the dump", thread.id) end
+    if dump.pointer_size == 4 then return chained(dump, thread) end
+    return unwind.frames(dump, thread, function(va)
+        local bytes = dump:read(va, 0x100) or dump:read(va, 0x1000 - va % 0x1000) or ""
+        return call:disassemble(bytes, va, 20)
+    end)
+end
+
+-- The three words that kb shows: where arguments lie, of x64 only if the function put them there.
+local function words_of(dump, frame)
+    local words = {}
+    local from = dump.pointer_size == 4 and frame.base and frame.base + 8
+    for i = 0, 2 do
+        local value = from and from < 1 << 32 and dump:ptr(from + 4 * i)
+        words[i + 1] = value and text.address(dump, value) or "????????"
+    end
+    return table.concat(words, " ") .. " "
+end
+
+-- `how`: "b" with words of the stack, "n" with numbers; `most` frames.
+local function stack_of(dump, call, thread, how, most)
+    local list, remark = frames(dump, call, thread)
+    most = math.min(most or #list, #list)
     if call.json then
         local rows = {}
-        for i, frame in ipairs(list) do
-            rows[i] = { address = text.hex_address(dump, frame[2]), symbol = dump:symbol(frame[2]) }
+        for i = 1, most do
+            rows[i] = { address = text.hex_address(dump, list[i].ip), symbol = dump:symbol(list[i].ip),
+                        stack_pointer = text.hex_address(dump, list[i].sp) }
         end
-        return { thread = text.hex(thread.id), frames = rows }
+        return { thread = text.hex(thread.id), frames = rows, remark = most == #list and remark or nil }
     end
-    print "ChildEBP RetAddr"
-    for _, frame in ipairs(list) do
-        text.say("%s %s %s", text.address(dump, frame[1] or 0), text.address(dump, frame.back or 0),
-            dump:symbol(frame[2]) or ("0x%x"):format(frame[2]))
+    local words = how == "b" and dump.pointer_size == 4
+    local address = dump.pointer_size == 4 and "%-8s %-8s " or "%-16s %-16s "
+    local title = (how == "n" and " # " or "")
+        .. address:format(dump.pointer_size == 4 and "ChildEBP" or "Child-SP", "RetAddr")
+        .. (words and "Args to Child" or dump.pointer_size == 8 and "Call Site" or "")
+    print((title:gsub("%s+$", "")))
+    for i = 1, most do
+        local frame = list[i]
+        text.say("%s%s%s%s", how == "n" and ("%02x "):format(i - 1) or "",
+            address:format(text.address(dump, frame.sp or frame.base or 0), text.address(dump, frame.back or 0)),
+            words and words_of(dump, frame) or "", dump:symbol(frame.ip) or text.hex_address(dump, frame.ip))
     end
+    if remark and most == #list then text.say("(ends here: %s)", remark) end
 end
 
 local function list_threads(dump, call)
@@ -135,21 +164,27 @@ local function registers(dump, call)
     if wanted == "" and thread.ip then print((dump:symbol(thread.ip) or text.address(dump, thread.ip)) .. ":") end
 end
 
-local RUN <const> = {
-    ["~"] = threads, r = registers,
-    k = function(dump, call)
-        if call.text ~= "" then call:fail("usage", "at position %d: k takes nothing; ~3k names a thread", call.at) end
-        return stack_of(dump, call, current(dump, call))
-    end,
-}
+-- k, kb, kn, kv; a number says how many frames
+local function stack(dump, call)
+    local most = call.text ~= "" and call:value() or nil
+    if most and (most < 1 or most > FRAMES_MAX) then
+        call:fail("usage", "at position %d: 1 to 0n%d frames expected; ~3k names a thread", call.at, FRAMES_MAX)
+    end
+    local how = call.word:sub(2)
+    return stack_of(dump, call, current(dump, call), how == "v" and "b" or how, most)
+end
+
+local RUN <const> = { ["~"] = threads, r = registers, k = stack, kb = stack, kn = stack, kv = stack }
 
 return {
-    name = "command_threads", kind = "command", words = { "~", "k", "r" },
+    name = "command_threads", kind = "command", words = { "~", "k", "kb", "kn", "kv", "r" },
     summary = "threads, stacks, registers",
     usage = [[
 ~                the threads; ~3s makes number 3 the current one, ~3k shows its stack, ~*k every one
-k                the stack of the current thread
-+                by its chain of base pointers: functions that keep none are missing (x86; none of x64)
-r                its registers; r eax one of them; r @$t0 = EXPRESSION sets a temporary]],
+k [N]            the stack of the current thread, at most N frames; kn numbers them, kb and kv show (x86) three
+                 words behind the return address: arguments, if they were put on the stack
+r                its registers; r eax one of them; r @$t0 = EXPRESSION sets a temporary
++ Stacks of x86 follow the chain of base pointers: a function that keeps none is missing, with its caller. Stacks of x64
++ follow the unwind data of the images, if they are in the dump; where and why a walk ends too soon is said.]],
     run = function(dump, call) return RUN[call.word](dump, call) end,
 }

@@ -36,6 +36,8 @@ struct worker {
     NT_TIB *teb;
     unsigned char *local;
     size_t local_size;
+    const void *returns[8]; /* addresses that the functions of its stack return to, the outermost first */
+    int return_count;
 };
 
 static void die(const char *what)
@@ -90,17 +92,83 @@ static void thread_line(const char *role, DWORD id, const NT_TIB *teb)
         role, id, (hex)(uintptr_t)teb, (hex)(uintptr_t)teb->StackBase, (hex)(uintptr_t)teb->StackLimit);
 }
 
+/* ---- a stack of functions with prologs of every kind; each writes down where it returns to ---- */
+
+#define STACK_FUNCTION __attribute__((noinline)) static double
+static volatile double numbers[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+static volatile int integers[8];
+
+static void returns_to(struct worker *self, const void *address)
+{
+    self->returns[self->return_count++] = address;
+}
+
+/* Innermost: waits. */
+STACK_FUNCTION waits(struct worker *self)
+{
+    returns_to(self, __builtin_return_address(0));
+    SetEvent(self->ready);
+    WaitForSingleObject(go_on, INFINITE);
+    return numbers[0];
+}
+
+/* Keeps rsp in a frame register. */
+STACK_FUNCTION with_alloca(struct worker *self, size_t size)
+{
+    volatile char *room = __builtin_alloca(size);
+    room[0] = room[size - 1] = 1;
+    returns_to(self, __builtin_return_address(0));
+    return waits(self) + room[0];
+}
+
+/* A stack frame of more than a page. */
+STACK_FUNCTION with_much(struct worker *self)
+{
+    volatile char room[0x5008];
+    for (size_t i = 0; i < sizeof room; i += 64)
+        room[i] = 1;
+    returns_to(self, __builtin_return_address(0));
+    return with_alloca(self, 300 + (size_t)room[64]) + room[0];
+}
+
+/* Saves xmm registers. */
+STACK_FUNCTION with_doubles(struct worker *self)
+{
+    double a = numbers[0], b = numbers[1], c = numbers[2], d = numbers[3], e = numbers[4];
+    returns_to(self, __builtin_return_address(0));
+    double sum = with_much(self);
+    return sum * a + b * c - d / e;
+}
+
+/* Saves every register there is to save. */
+STACK_FUNCTION with_registers(struct worker *self)
+{
+    int a = integers[0], b = integers[1], c = integers[2], d = integers[3];
+    int e = integers[4], f = integers[5], g = integers[6], h = integers[7];
+    returns_to(self, __builtin_return_address(0));
+    double sum = with_doubles(self);
+    return sum + a * b + c * d + e * f + g * h + a * h;
+}
+
+static void frames_line(const struct worker *self)
+{
+    fprintf(truth, "{\"kind\":\"frames\",\"id\":%lu,\"returns\":[", self->id);
+    for (int i = self->return_count - 1; i >= 0; i--)
+        fprintf(truth, "\"%llx\"%s", (hex)(uintptr_t)self->returns[i], i ? "," : "");
+    fprintf(truth, "]}\n");
+}
+
 static DWORD WINAPI worker_main(void *context)
 {
     struct worker *self = context;
     unsigned char local[192];
+    self->return_count = 0;
+    returns_to(self, __builtin_return_address(0));
     fill(local, sizeof local, GetCurrentThreadId());
     self->teb = (NT_TIB *)NtCurrentTeb();
     self->local = local;
     self->local_size = sizeof local;
-    SetEvent(self->ready);
-    WaitForSingleObject(go_on, INFINITE);
-    return local[0];
+    return local[0] + (with_registers(self) > 0);
 }
 
 /* The file version in the module's own resources, "6.1.7601.24059", or "" where there is none. */
@@ -227,6 +295,7 @@ int main(int argc, char **argv)
             die("starting a thread");
         thread_line("worker", workers[i].id, workers[i].teb);
         buffer("stack-worker", workers[i].local, workers[i].local_size);
+        frames_line(&workers[i]);
     }
     thread_line("main", GetCurrentThreadId(), (NT_TIB *)NtCurrentTeb());
 

@@ -144,6 +144,24 @@ for t in of("thread"):
     else:
         check(f"thread {t['id']}: sp in its stack", sp != "-" and number(t["stack_limit"]) <= number(sp) < number(t["stack_base"]), True)
 
+# k: the functions of a worker's stack, one after the other, up to where it was started; and a wait as the innermost.
+def command(line):
+    done = subprocess.run([heapsift, "shell", dump, "-c", line, "--json"], capture_output=True, text=True, timeout=60)
+    return json.loads(done.stdout)["result"]
+
+places = {number(t["id"]): t["number"] for t in command("~")}
+check("stacks that are told", len(of("frames")), 2)
+for told in of("frames"):
+    got = command(f"~{places[told['id']]}k")["frames"]
+    addresses = [number(f["address"]) for f in got]
+    wanted = [number(a) for a in told["returns"]]
+    at = addresses.index(wanted[0]) if wanted[0] in addresses else 0
+    check(f"thread {told['id']}: return addresses", addresses[at:at + len(wanted)], wanted)
+    check(f"thread {told['id']}: it waits in ntdll", got[0].get("symbol", "").startswith("ntdll!NtWaitFor"), True)
+    check(f"thread {told['id']}: the outermost frame", got[-1].get("symbol", "").startswith("ntdll!RtlUserThreadStart"), True)
+    pointers = [number(f["stack_pointer"]) for f in got]
+    check(f"thread {told['id']}: stack pointers ascend", pointers, sorted(pointers))
+
 def stem(name):
     name = ntpath.basename(name).lower()
     return name[:-4] if name[-4:] in (".dll", ".exe") else name

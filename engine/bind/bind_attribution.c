@@ -388,7 +388,7 @@ static int attribution_order(lua_State *lua)
         for (uint32_t c = model->first_clump[stored]; c < model->first_clump[stored + 1]; c++)
             bytes += model->clumps[c].bytes;
         if (attribution->cells.first[stored] < attribution->cells.first[stored + 1])
-            order[count++] = (struct hs_site_type){0, stored, bytes};
+            order[count++] = (struct hs_site_type){stored, bytes};
     }
     hs_site_types_sort(order, count);
     lua_createtable(lua, (int)count, 0);
@@ -489,39 +489,67 @@ static int attribution_site_count(lua_State *lua)
     return 1;
 }
 
-/* kernel:site(number) -> { kind, caller, outermost, blocks, bytes, confidence, traces = { { index, ... } }, types } */
+/* The site whose number is the second argument; NULL: there is none. */
+static const struct hs_site *site_at(lua_State *lua, struct hs_attribution **attribution_ret)
+{
+    struct hs_attribution *attribution = *attribution_ret = get_judged(lua);
+    lua_Integer number = luaL_checkinteger(lua, 2);
+    sites_made(lua, attribution);
+    return number >= 1 && number <= attribution->site_count ? &attribution->sites[number - 1] : NULL;
+}
+
+/* kernel:site(number) -> { kind, caller, outermost, blocks, bytes, confidence, captures }, how many traces it has */
 static int attribution_site(lua_State *lua)
 {
     static const char *const kinds[] = {"site", "unrecorded", "undecided", "untraced"};
-    struct hs_attribution *attribution = get_judged(lua);
-    lua_Integer number = luaL_checkinteger(lua, 2);
-    sites_made(lua, attribution);
-    if (number < 1 || number > attribution->site_count)
+    struct hs_attribution *attribution;
+    const struct hs_site *site = site_at(lua, &attribution);
+    uint64_t captures = 0;
+    if (!site)
         return 0;
-    const struct hs_site *site = &attribution->sites[number - 1];
+    for (uint32_t i = 0; i < site->traces; i++)
+        captures += attribution->facts[attribution->site_traces[site->trace + i].trace].count;
     push_share(lua, 0, site->blocks, site->confidence);
     lua_pushnil(lua);
     lua_setfield(lua, -2, "index");
-    bind_set_integer(lua, "number", (uint64_t)number);
     bind_set_integer(lua, "bytes", site->bytes);
+    bind_set_integer(lua, "captures", captures);
     bind_set_text(lua, "kind", kinds[site->kind]);
     if (site->kind == HS_SITE_CALLER)
         bind_set_integer(lua, "caller", site->caller);
     bind_set_bool(lua, "outermost", site->outermost);
-    lua_createtable(lua, (int)site->traces, 0);
-    for (uint32_t i = 0; i < site->traces; i++) {
-        const struct hs_site_trace *trace = &attribution->site_traces[site->trace + i];
-        push_share(lua, trace->trace, trace->blocks, trace->confidence);
-        bind_set_integer(lua, "bytes", trace->bytes);
+    lua_pushinteger(lua, site->traces);
+    return 2;
+}
+
+/* kernel:site_trace(number, i) -> { index, blocks, bytes, confidence } of its i-th trace, from 1 */
+static int attribution_site_trace(lua_State *lua)
+{
+    struct hs_attribution *attribution;
+    const struct hs_site *site = site_at(lua, &attribution);
+    lua_Integer i = luaL_checkinteger(lua, 3);
+    if (!site || i < 1 || i > site->traces)
+        return 0;
+    const struct hs_site_trace *trace = &attribution->site_traces[site->trace + (uint32_t)i - 1];
+    push_share(lua, trace->trace, trace->blocks, trace->confidence);
+    bind_set_integer(lua, "bytes", trace->bytes);
+    return 1;
+}
+
+/* kernel:site_types(number) -> { type, ... }, most bytes first */
+static int attribution_site_types(lua_State *lua)
+{
+    struct hs_attribution *attribution;
+    const struct hs_site *site = site_at(lua, &attribution);
+    struct hs_site_type types[HS_CELL_LABELS];
+    if (!site)
+        return 0;
+    size_t count = hs_attribution_types(attribution, (uint32_t)(site - attribution->sites), types);
+    lua_createtable(lua, (int)count, 0);
+    for (size_t i = 0; i < count; i++) {
+        lua_pushstring(lua, hs_label_type(attribution->blocks, types[i].label - 1u));
         lua_rawseti(lua, -2, (lua_Integer)i + 1);
     }
-    lua_setfield(lua, -2, "traces");
-    lua_createtable(lua, (int)site->types, 0);
-    for (uint32_t i = 0; i < site->types; i++) {
-        lua_pushstring(lua, hs_label_type(attribution->blocks, attribution->site_types[site->type + i].label - 1u));
-        lua_rawseti(lua, -2, (lua_Integer)i + 1);
-    }
-    lua_setfield(lua, -2, "types");
     return 1;
 }
 
@@ -572,6 +600,8 @@ void bind_attribution_methods(lua_State *lua)
         {"clump", attribution_clump},
         {"trace", attribution_trace},
         {"site", attribution_site},
+        {"site_trace", attribution_site_trace},
+        {"site_types", attribution_site_types},
         {"set", attribution_set},
         {"site_count", attribution_site_count},
         {NULL, NULL},

@@ -19,11 +19,11 @@ struct frame {
     uint32_t module; /* + 1 */
     bool skipped;
 };
-#define FRAMES 1024u
+#define FRAMES_BITS 12u
 
 static struct frame *frame_of(const struct hs_dump *dump, struct frame *known, hs_va va)
 {
-    struct frame *frame = &known[(va ^ va >> 10) % FRAMES];
+    struct frame *frame = &known[va * UINT64_C(0x9e3779b97f4a7c15) >> (64 - FRAMES_BITS)];
 
     if (frame->va != va || !va) {
         size_t module = hs_process_module_at(&dump->process, va);
@@ -70,7 +70,7 @@ static void read_item(void *context, size_t item)
     struct reading *reading = context;
     uint32_t count = reading->attribution->traces->info.count;
     uint64_t to = (item + 1) * (uint64_t)READ_ITEM;
-    struct frame known[FRAMES] = {{0}};
+    struct frame known[1 << FRAMES_BITS] = {{0}};
 
     if (hs_job_stopped(reading->job))
         return;
@@ -350,7 +350,7 @@ void hs_attribution_deinit(struct hs_attribution *attribution)
     free(attribution->prior);
     free(attribution->sites);
     free(attribution->site_traces);
-    free(attribution->site_types);
+    free(attribution->ownerless);
     free(attribution->trace_site);
     memset(attribution, 0, sizeof *attribution);
 }

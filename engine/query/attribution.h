@@ -199,6 +199,10 @@ struct hs_share {
 };
 /* Writes at most `room` shares of a cell, most blocks first, and returns how many there are. */
 size_t hs_model_shares(const struct hs_model *model, uint32_t cell, struct hs_share *shares, size_t room);
+/* The same for cells in ascending order: *spill is hs_model_spill of one of them or before it, and moves on. */
+size_t hs_model_shares_next(const struct hs_model *model, uint32_t cell, size_t *spill, struct hs_share *shares,
+                            size_t room);
+size_t hs_model_spill(const struct hs_model *model, uint32_t cell);
 
 /* ---- attribution.c: all of it on a dump ---- */
 
@@ -225,7 +229,6 @@ struct hs_site {
     uint64_t blocks, bytes;
     double confidence;      /* mean by bytes */
     uint32_t trace, traces; /* the first of hs_attribution.site_traces, and how many */
-    uint32_t type, types;
 };
 struct hs_site_trace {
     uint32_t site, trace;
@@ -233,7 +236,7 @@ struct hs_site_trace {
     double confidence;
 };
 struct hs_site_type {
-    uint32_t site, label;
+    uint32_t label;
     uint64_t bytes;
 };
 
@@ -259,7 +262,8 @@ struct hs_attribution {
     struct hs_site *sites; /* most bytes first */
     uint32_t site_count;
     struct hs_site_trace *site_traces; /* by site, most bytes first */
-    struct hs_site_type *site_types;
+    uint32_t *ownerless;               /* cells with blocks that are unrecorded or undecided */
+    uint32_t ownerless_count;
     uint32_t *trace_site; /* a trace: its site; UINT32_MAX: none */
 };
 
@@ -275,9 +279,11 @@ HS_MUST_CHECK enum hs_status hs_attribution_sites(struct hs_attribution *attribu
 /* The blocks of a site, or of a trace (then `site` is UINT32_MAX): whole cells; *count_ret: how many are claimed. */
 HS_MUST_CHECK enum hs_status hs_attribution_set(struct hs_attribution *attribution, uint32_t site, uint32_t trace,
                                                 struct hs_set **set_ret, uint64_t *count_ret, struct hs_error *err);
+/* The labels of a site's blocks, most bytes first; sites are made. types: HS_CELL_LABELS of them. Gives how many. */
+size_t hs_attribution_types(const struct hs_attribution *attribution, uint32_t site, struct hs_site_type *types);
 /* Lets filters see the trace of each block (HS_BLOCK_FIELD_TRACE): the owner of its clump, if that is likely enough. */
 HS_MUST_CHECK enum hs_status hs_attribution_publish(const struct hs_attribution *attribution, struct hs_error *err);
-/* By site, then most bytes first. */
+/* Most bytes first. */
 void hs_site_types_sort(struct hs_site_type *types, size_t count);
 void hs_attribution_deinit(struct hs_attribution *attribution);
 

@@ -38,6 +38,8 @@ struct collect {
     struct shard *shards;
     size_t shard_count;
     struct part parts[PARTS];
+    struct record **scratch; /* a slot: two of the largest part; an item uses the slot it can get */
+    atomic_bool *taken;
     atomic_bool out_of_memory;
 };
 
@@ -386,16 +388,14 @@ static bool add_cells(struct part *part, const struct record *records, uint32_t 
     return true;
 }
 
-/* Sorts the blocks of a part and makes its cells. */
-static bool sort_part(struct collect *collect, size_t number)
+/* Sorts the blocks of a part and makes its cells. records: room for two parts. */
+static bool sort_part(struct collect *collect, size_t number, struct record *records)
 {
     struct part *part = &collect->parts[number];
     uint32_t start[PART + 1];
-    struct record *records = malloc(2 * (part->id_count + (size_t)1) * sizeof *records);
-    bool fine = records != NULL;
+    bool fine = true;
 
-    if (fine)
-        gather(collect, number, records, start);
+    gather(collect, number, records, start);
     for (uint32_t i = 0; fine && i < PART && number * PART + i <= HS_CELL_UNTRACED; i++) {
         uint32_t count = start[i + 1] - start[i];
 
@@ -405,16 +405,49 @@ static bool sort_part(struct collect *collect, size_t number)
     }
     for (uint32_t i = 0; fine && i < part->id_count; i++)
         collect->cells->ids[part->first_id + i] = records[i].id;
-    free(records);
     return fine;
 }
 
 static void sort_item(void *context, size_t number)
 {
     struct collect *collect = context;
+    size_t slot = 0;
 
-    if (!hs_job_stopped(collect->job) && !sort_part(collect, number))
+    if (hs_job_stopped(collect->job))
+        return;
+    /* As many slots as threads: one is always free. */
+    while (atomic_exchange(&collect->taken[slot], true))
+        slot = (slot + 1) % collect->set->dump->thread_count;
+    if (!sort_part(collect, number, collect->scratch[slot]))
         atomic_store(&collect->out_of_memory, true);
+    atomic_store(&collect->taken[slot], false);
+}
+
+/* Room to sort in, for each thread. */
+static bool make_scratch(struct collect *collect)
+{
+    unsigned slots = collect->set->dump->thread_count;
+    size_t most = 0;
+    bool fine;
+
+    for (size_t number = 0; number < PARTS; number++)
+        most = most > collect->parts[number].id_count ? most : collect->parts[number].id_count;
+    collect->scratch = calloc(slots, sizeof *collect->scratch);
+    collect->taken = calloc(slots, sizeof *collect->taken);
+    fine = collect->scratch && collect->taken;
+    for (unsigned slot = 0; fine && slot < slots; slot++)
+        fine = (collect->scratch[slot] = malloc(2 * (most + 1) * sizeof **collect->scratch)) != NULL;
+    return fine;
+}
+
+static void free_scratch(struct collect *collect)
+{
+    for (unsigned slot = 0; collect->scratch && slot < collect->set->dump->thread_count; slot++)
+        free(collect->scratch[slot]);
+    free(collect->scratch);
+    free(collect->taken);
+    collect->scratch = NULL;
+    collect->taken = NULL;
 }
 
 static int compare_tags(const void *a, const void *b)
@@ -495,9 +528,10 @@ static bool make_cells(struct collect *collect)
         cells->id_count += part->id_count;
     }
     cells->ids = malloc((cells->id_count + (size_t)1) * sizeof *cells->ids);
-    if (!cells->ids || !join_tags(collect))
+    if (!cells->ids || !join_tags(collect) || !make_scratch(collect))
         return false;
     hs_parallel(collect->set->dump->thread_count, PARTS, sort_item, collect);
+    free_scratch(collect);
     return !atomic_load(&collect->out_of_memory) && (hs_job_stopped(collect->job) || join_parts(collect));
 }
 
@@ -547,6 +581,7 @@ done:
     }
     for (size_t number = 0; number < PARTS; number++)
         free(collect->parts[number].cells);
+    free_scratch(collect);
     free(collect->shards);
     free(collect);
     hs_set_destroy(set);

@@ -967,7 +967,7 @@ static void where_shard(void *context, size_t shard)
     }
     for (size_t i = 0; i < pass->count; i++) {
         __atomic_fetch_add(&pass->to[i]->count, (uint32_t)sums[i].count, __ATOMIC_RELAXED);
-        __atomic_fetch_add(&pass->to[i]->bytes, sums[i].bytes, __ATOMIC_RELAXED);
+        atomic_fetch_add_explicit(&pass->to[i]->bytes, sums[i].bytes, memory_order_relaxed);
     }
     hs_job_advance(pass->job, to - told);
 }

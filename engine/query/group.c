@@ -309,11 +309,14 @@ static uint64_t key_of(const struct hs_blocks *blocks, const struct hs_spot *spo
     return HS_KEY_NONE;
 }
 
+struct dense;
+
 struct grouping {
     const struct hs_set *set;
     struct shape shape;
     const struct hs_filter *const *expressions;
     const uint64_t *summaries; /* NULL: headers are looked at */
+    struct dense *dense;       /* a slot: DENSE of them, if there are summaries */
     struct hs_job *job;
     struct table *tables; /* a slot; a shard uses the slot it can get */
     atomic_bool *taken;
@@ -340,6 +343,42 @@ static bool put_block(const struct grouping *grouping, const struct hs_spot *spo
     row[shape->key_words] = 1;
     row[shape->key_words + 1] = spot->brief.size;
     return put_keys(shape, keys, row);
+}
+
+/* Rows of one word of keys that are small are counted by key, in an array, and become rows of the table at the end. */
+#define DENSE 2048u
+#define DENSE_STRIDE 3u
+struct dense {
+    uint64_t count, bytes;
+};
+
+/* Counts rows of small keys; gives how many others there are, which stand at the front then. */
+static size_t count_dense(struct dense *dense, uint64_t *rows, size_t count)
+{
+    size_t left = 0;
+
+    for (const uint64_t *row = rows; row < rows + count * DENSE_STRIDE; row += DENSE_STRIDE) {
+        if (row[0] < DENSE) {
+            dense[row[0]].count++;
+            dense[row[0]].bytes += row[2];
+        } else {
+            memmove(rows + left++ * DENSE_STRIDE, row, DENSE_STRIDE * sizeof *row);
+        }
+    }
+    return left;
+}
+
+/* Adds what was counted by key to the first table. */
+static bool add_dense(struct grouping *grouping)
+{
+    for (size_t i = 0; i < grouping->table_count * DENSE; i++) {
+        const struct dense *dense = &grouping->dense[i];
+        uint64_t row[DENSE_STRIDE] = {i % DENSE, dense->count, dense->bytes};
+
+        if (dense->count && !table_add(&grouping->tables[0], &grouping->shape, row, 1))
+            return false;
+    }
+    return true;
 }
 
 /* A row for each block of one word of the set; how many, or SIZE_MAX: a key does not fit its bits. *heap: of the first
@@ -383,6 +422,8 @@ static void group_plain(struct grouping *grouping, uint32_t from, uint32_t to, s
             atomic_store(&grouping->too_large, true);
             return;
         }
+        if (grouping->shape.stride == DENSE_STRIDE)
+            count = count_dense(grouping->dense + (table - grouping->tables) * DENSE, rows, count);
         if (count && !table_add(table, &grouping->shape, rows, count)) {
             atomic_store(&grouping->out_of_memory, true);
             return;
@@ -602,6 +643,21 @@ static enum hs_status check_keys(const struct hs_set *set, const enum hs_key *ke
     return HS_OK;
 }
 
+/* Groups block by block; false if there is no memory. To make summaries for it would cost as much as to do without. */
+static bool group_blocks(struct grouping *grouping)
+{
+    const struct hs_set *set = grouping->set;
+
+    if (all_plain(&grouping->shape))
+        grouping->summaries = hs_blocks_summaries_made(set->blocks);
+    if (grouping->summaries && grouping->shape.stride == DENSE_STRIDE)
+        grouping->dense = calloc(grouping->table_count * DENSE, sizeof *grouping->dense);
+    if (grouping->summaries && grouping->shape.stride == DENSE_STRIDE && !grouping->dense)
+        return false;
+    hs_set_parallel(set, group_shard, grouping);
+    return !grouping->dense || add_dense(grouping);
+}
+
 /* Groups in the shape that `grouping` says. *groups_ret stays NULL if a key does not fit it. */
 static enum hs_status group(struct grouping *grouping, struct hs_groups **groups_ret, struct hs_error *err)
 {
@@ -617,11 +673,7 @@ static enum hs_status group(struct grouping *grouping, struct hs_groups **groups
         goto done;
     }
     hs_job_start(grouping->job, set->to - set->from);
-    if (!is_tallied(grouping) && all_plain(&grouping->shape))
-        grouping->summaries = hs_blocks_summaries_made(set->blocks); /* to make them costs as much as to do without */
-    if (!is_tallied(grouping))
-        hs_set_parallel(set, group_shard, grouping);
-    else if (!group_tallied(grouping))
+    if (is_tallied(grouping) ? !group_tallied(grouping) : !group_blocks(grouping))
         atomic_store(&grouping->out_of_memory, true);
     if (atomic_load(&grouping->out_of_memory))
         status = hs_fail_memory(err, "groups of blocks");
@@ -635,6 +687,7 @@ done:
         table_free(&grouping->tables[i]);
     free(grouping->tables);
     free(grouping->taken);
+    free(grouping->dense);
     return status;
 }
 

@@ -59,6 +59,35 @@ static int compare_weights(const void *a, const void *b)
     return one->what < two->what ? -1 : one->what > two->what;
 }
 
+/* Bytes by order of magnitude, 16 steps for each power of two. */
+#define STEP_BITS 4u
+#define STEPS (64u << STEP_BITS)
+static unsigned step_of(uint64_t bytes)
+{
+    unsigned bits = hs_log2_floor(bytes);
+    uint64_t rest = bits > STEP_BITS ? bytes >> (bits - STEP_BITS) : bytes << (STEP_BITS - bits);
+
+    return bits << STEP_BITS | (unsigned)(rest & ((1u << STEP_BITS) - 1));
+}
+
+/* Puts the first `wanted` of the order of weights to the front, in that order; gives how many these are. */
+static size_t heaviest(struct weight *weights, size_t count, size_t wanted)
+{
+    size_t steps[STEPS] = {0}, sum = 0, kept = 0;
+    unsigned least = STEPS;
+
+    for (size_t i = 0; i < count; i++)
+        steps[step_of(weights[i].bytes)]++;
+    while (least > 0 && sum < wanted)
+        sum += steps[--least];
+    for (size_t i = 0; i < count; i++)
+        if (step_of(weights[i].bytes) >= least)
+            weights[kept++] = weights[i];
+    if (kept)
+        qsort(weights, kept, sizeof *weights, compare_weights);
+    return kept < wanted ? kept : wanted;
+}
+
 /* The stored indexes with most bytes, at most `learn` of them. */
 static uint32_t *learning_list(const struct hs_model *model, size_t *count_ret)
 {
@@ -74,11 +103,9 @@ static uint32_t *learning_list(const struct hs_model *model, size_t *count_ret)
         if (model->first_clump[stored] < model->first_clump[stored + 1])
             weights[count++] = (struct weight){bytes, stored};
     }
-    if (weights)
-        qsort(weights, count, sizeof *weights, compare_weights);
     model->learned->live = count;
-    if (count > model->opinions->learn)
-        count = model->opinions->learn;
+    if (weights)
+        count = heaviest(weights, count, model->opinions->learn);
     for (size_t i = 0; weights && list && i < count; i++)
         list[i] = weights[i].what;
     *count_ret = count;
@@ -151,9 +178,7 @@ size_t hs_model_doubtful(const struct hs_model *model, uint32_t *clumps, size_t 
         if ((double)model->odds[clump->odds + hs_model_likeliest(model, clump)] < model->opinions->clear)
             weights[found++] = (struct weight){clump->bytes, c};
     }
-    if (weights && found)
-        qsort(weights, found, sizeof *weights, compare_weights);
-    count = found < count ? found : count;
+    count = weights ? heaviest(weights, found, count) : 0;
     for (size_t i = 0; i < count; i++)
         clumps[i] = weights[i].what;
     free(weights);

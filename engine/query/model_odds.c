@@ -115,8 +115,9 @@ struct ways {
     uint32_t count;
 };
 
+/* log_second: of the chance that another candidate has live blocks too. */
 static void owners_of(const struct hs_model *model, uint32_t stored, const struct ways *ways, uint32_t way,
-                      uint32_t candidates, double *sum_ret, uint32_t *active_ret)
+                      uint32_t candidates, double log_second, double *sum_ret, uint32_t *active_ret)
 {
     uint32_t active = 0, paid;
     double sum = ways->sum[way];
@@ -132,7 +133,7 @@ static void owners_of(const struct hs_model *model, uint32_t stored, const struc
     }
     /* Where stacks were not recorded, the first owner pays too: the unrecorded need no trace of their own. */
     paid = stored == 0 ? active : active ? active - 1 : 0;
-    *sum_ret = (sum + paid * log(model->learned->second)) * model->opinions->temper;
+    *sum_ret = (sum + paid * log_second) * model->opinions->temper;
     *active_ret = active;
 }
 
@@ -161,7 +162,7 @@ static void weigh_ways(struct hs_model *model, uint32_t stored, struct ways *way
 {
     uint32_t candidates = hs_model_candidates(model, stored), first = model->first_clump[stored];
     uint32_t clumps = model->first_clump[stored + 1] - first;
-    double highest = -INFINITY, total = 0, several = 0;
+    double highest = -INFINITY, total = 0, several = 0, log_second = log(model->learned->second);
 
     memset(ways->blocks, 0, candidates * sizeof *ways->blocks);
     ways->sum[0] = 0;
@@ -171,7 +172,7 @@ static void weigh_ways(struct hs_model *model, uint32_t stored, struct ways *way
     for (uint32_t way = 0; way < ways->count; way++) {
         uint32_t active;
 
-        owners_of(model, stored, ways, way, candidates, &ways->sum[way], &active);
+        owners_of(model, stored, ways, way, candidates, log_second, &ways->sum[way], &active);
         ways->blocks[(size_t)way * candidates] = active;
         if (ways->sum[way] > highest)
             highest = ways->sum[way];

@@ -154,10 +154,30 @@ enum hs_status hs_model_settle(struct hs_model *model, struct hs_error *err)
     return HS_OK;
 }
 
-size_t hs_model_shares(const struct hs_model *model, uint32_t cell, struct hs_share *shares, size_t room)
+size_t hs_model_shares_next(const struct hs_model *model, uint32_t cell, size_t *spill, struct hs_share *shares,
+                            size_t room)
 {
     const struct hs_clump *clump = &model->clumps[model->cell_clump[cell]];
-    size_t low = 0, high = model->spill_count, count = 0;
+    size_t count = 0;
+
+    while (*spill < model->spill_count && model->spills[*spill].cell < cell)
+        ++*spill;
+    for (; *spill < model->spill_count && model->spills[*spill].cell == cell; ++*spill, count++) {
+        const struct hs_spill *one = &model->spills[*spill];
+
+        if (count < room)
+            shares[count] = (struct hs_share){hs_model_candidate(model, clump->stored, one->candidate), one->blocks,
+                                              one->confidence};
+    }
+    if (count == 0 && room)
+        shares[0] = (struct hs_share){hs_model_candidate(model, clump->stored, clump->owner),
+                                      model->cells->cells[cell].count, clump->confidence};
+    return count ? count : 1;
+}
+
+size_t hs_model_spill(const struct hs_model *model, uint32_t cell)
+{
+    size_t low = 0, high = model->spill_count;
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
@@ -167,12 +187,12 @@ size_t hs_model_shares(const struct hs_model *model, uint32_t cell, struct hs_sh
         else
             high = middle;
     }
-    for (; low < model->spill_count && model->spills[low].cell == cell; low++, count++)
-        if (count < room)
-            shares[count] = (struct hs_share){hs_model_candidate(model, clump->stored, model->spills[low].candidate),
-                                              model->spills[low].blocks, model->spills[low].confidence};
-    if (count == 0 && room)
-        shares[0] = (struct hs_share){hs_model_candidate(model, clump->stored, clump->owner),
-                                      model->cells->cells[cell].count, clump->confidence};
-    return count ? count : 1;
+    return low;
+}
+
+size_t hs_model_shares(const struct hs_model *model, uint32_t cell, struct hs_share *shares, size_t room)
+{
+    size_t spill = hs_model_spill(model, cell);
+
+    return hs_model_shares_next(model, cell, &spill, shares, room);
 }

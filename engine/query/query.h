@@ -15,8 +15,9 @@ struct hs_set {
     atomic_bool settled; /* words say what belongs to it */
     uint64_t *words;     /* for all blocks of the dump */
     uint32_t count;
-    uint64_t bytes; /* user sizes added up */
+    _Atomic uint64_t bytes; /* user sizes added up; HS_SET_NOT_ADDED: see hs_set_bytes */
 };
+#define HS_SET_NOT_ADDED UINT64_MAX
 
 /* Blocks of one item of a parallel loop: a multiple of 64, so that no two items write one word of a set. */
 #define HS_SHARD_BLOCKS 65536u

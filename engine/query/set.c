@@ -149,20 +149,20 @@ void hs_set_parallel(const struct hs_set *set, void (*run)(void *context, size_t
 /* Count and bytes of a set that is all blocks of some states of some heaps, from the walk's totals. */
 static void take_totals(struct hs_set *set, size_t first_heap, size_t heap_count)
 {
-    uint64_t count = 0;
+    uint64_t count = 0, bytes = 0;
 
-    set->bytes = 0;
     for (size_t heap = first_heap; heap < first_heap + heap_count; heap++) {
         const struct hs_heap_totals *totals = &set->blocks->totals[heap];
 
         for (unsigned state = 0; state < HS_BLOCK_STATE_COUNT; state++) {
             if (set->states >> state & 1) {
                 count += totals->count[state];
-                set->bytes += totals->size[state];
+                bytes += totals->size[state];
             }
         }
     }
     set->count = (uint32_t)count;
+    atomic_store(&set->bytes, bytes);
 }
 
 enum hs_status hs_set_create(struct hs_dump *dump, const struct hs_set_options *options, struct hs_job *job,
@@ -197,7 +197,7 @@ enum hs_status hs_set_create(struct hs_dump *dump, const struct hs_set_options *
 struct pass {
     struct hs_set *set;
     const uint64_t *summaries;
-    atomic_uint_fast64_t count, bytes;
+    atomic_uint_fast64_t bytes;
 };
 
 /* The words of a shard: no two shards share one. */
@@ -249,31 +249,9 @@ static void settle(const struct hs_set *set)
     pthread_mutex_unlock(&own->dump->lock);
 }
 
-/* Counts what the words of a new set say. */
-static void count_shard(void *context, size_t shard)
-{
-    struct pass *pass = context;
-    const struct hs_set *set = pass->set;
-    uint64_t count = 0, bytes = 0;
-
-    for (size_t word = first_word(set, shard); word < end_word(set, shard); word++) {
-        uint64_t bits = set->words[word];
-
-        count += hs_popcount(bits);
-        for (; bits; bits &= bits - 1) {
-            uint32_t id = (uint32_t)(word * 64) + (uint32_t)__builtin_ctzll(bits);
-
-            bytes += hs_summary_size(set->blocks, id, pass->summaries[id]);
-        }
-    }
-    atomic_fetch_add_explicit(&pass->count, count, memory_order_relaxed);
-    atomic_fetch_add_explicit(&pass->bytes, bytes, memory_order_relaxed);
-}
-
 enum hs_status hs_set_combine(const struct hs_set *a, enum hs_set_op op, const struct hs_set *b,
                               struct hs_set **set_ret, struct hs_error *err)
 {
-    struct pass pass = {.summaries = hs_blocks_summaries(a->blocks, a->dump->thread_count)};
     struct hs_set *set;
 
     if (a->blocks != b->blocks)
@@ -281,21 +259,17 @@ enum hs_status hs_set_combine(const struct hs_set *a, enum hs_set_op op, const s
     settle(a);
     settle(b);
     set = hs_set_new(a->dump, a->blocks);
-    if (!set || !pass.summaries) {
-        hs_set_destroy(set);
+    if (!set)
         return hs_fail_memory(err, "a set of blocks");
-    }
     for (size_t i = 0; i < word_count(a); i++) {
         switch (op) {
         case HS_SET_OR: set->words[i] = a->words[i] | b->words[i]; break;
         case HS_SET_AND: set->words[i] = a->words[i] & b->words[i]; break;
         case HS_SET_MINUS: set->words[i] = a->words[i] & ~b->words[i]; break;
         }
+        set->count += hs_popcount(set->words[i]);
     }
-    pass.set = set;
-    hs_set_parallel(set, count_shard, &pass);
-    set->count = (uint32_t)pass.count;
-    set->bytes = pass.bytes;
+    atomic_store(&set->bytes, set->count ? HS_SET_NOT_ADDED : 0);
     *set_ret = set;
     return HS_OK;
 }
@@ -305,9 +279,37 @@ uint32_t hs_set_count(const struct hs_set *set)
     return set->count;
 }
 
+static void sum_shard(void *context, size_t shard)
+{
+    struct pass *pass = context;
+    const struct hs_set *set = pass->set;
+    uint64_t bytes = 0;
+
+    for (size_t word = first_word(set, shard); word < end_word(set, shard); word++)
+        for (uint64_t bits = set->words[word]; bits; bits &= bits - 1) {
+            uint32_t id = (uint32_t)(word * 64) + (uint32_t)__builtin_ctzll(bits);
+
+            bytes += hs_summary_size(set->blocks, id, pass->summaries ? pass->summaries[id] : HS_SUMMARY_SIZE);
+        }
+    atomic_fetch_add_explicit(&pass->bytes, bytes, memory_order_relaxed);
+}
+
+#define FEW 64u /* a set with so small a part of all blocks is no reason to make summaries */
+
+/* Many a set is only counted: sizes are added up when somebody asks. */
 uint64_t hs_set_bytes(const struct hs_set *set)
 {
-    return set->bytes;
+    struct hs_set *own = (struct hs_set *)(uintptr_t)set;
+    struct pass pass = {.set = own};
+
+    if (atomic_load(&own->bytes) == HS_SET_NOT_ADDED) {
+        pass.summaries = set->count < set->blocks->count / FEW
+                             ? hs_blocks_summaries_made(set->blocks)
+                             : hs_blocks_summaries(set->blocks, set->dump->thread_count);
+        hs_set_parallel(set, sum_shard, &pass);
+        atomic_store(&own->bytes, pass.bytes);
+    }
+    return atomic_load(&own->bytes);
 }
 
 size_t hs_set_memory(const struct hs_set *set)

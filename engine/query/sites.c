@@ -11,7 +11,8 @@ struct claim {
 };
 #define CLAIMS_MAX 64u
 
-static size_t claims_of(const struct hs_attribution *attribution, uint32_t cell, struct claim *claims)
+/* Of cells in ascending order; *spill as for hs_model_shares_next. */
+static size_t claims_of(const struct hs_attribution *attribution, uint32_t cell, size_t *spill, struct claim *claims)
 {
     struct hs_share shares[CLAIMS_MAX];
     size_t count;
@@ -20,7 +21,7 @@ static size_t claims_of(const struct hs_attribution *attribution, uint32_t cell,
         claims[0] = (struct claim){HS_SITE_UNTRACED, 0, attribution->cells.cells[cell].count, 1};
         return 1;
     }
-    count = hs_model_shares(&attribution->model, cell, shares, CLAIMS_MAX);
+    count = hs_model_shares_next(&attribution->model, cell, spill, shares, CLAIMS_MAX);
     count = count < CLAIMS_MAX ? count : CLAIMS_MAX;
     for (size_t i = 0; i < count; i++) {
         double p = (double)shares[i].confidence;
@@ -37,41 +38,48 @@ struct adding {
     struct hs_attribution *attribution;
     struct hs_site *sites;
     uint32_t count, capacity;
-    struct hs_site_trace *traces;   /* a trace */
-    struct hs_map by_caller, types; /* caller -> site + 1; site << 8 | label -> bytes + 1 */
+    struct hs_site_trace *traces; /* a trace */
+    uint32_t *trace_site;         /* a trace: its site + 1, once it has one */
+    struct hs_map by_caller;      /* caller -> site + 1 */
 };
+
+/* The site of a caller, made when first seen: its number + 1; 0: no memory. */
+static uint32_t caller_site(struct adding *adding, const struct hs_trace_fact *fact)
+{
+    uint64_t *number = hs_map_value(&adding->by_caller, fact->caller);
+
+    if (!number || *number)
+        return number ? (uint32_t)*number : 0;
+    if (adding->count == adding->capacity) {
+        uint32_t capacity = adding->capacity * 2;
+        struct hs_site *sites = realloc(adding->sites, capacity * sizeof *sites);
+
+        if (!sites)
+            return 0;
+        adding->sites = sites;
+        adding->capacity = capacity;
+    }
+    adding->sites[adding->count] = (struct hs_site){.caller = fact->caller, .outermost = fact->outermost};
+    *number = ++adding->count;
+    return adding->count;
+}
 
 /* The first sites are those of the other kinds. */
 static struct hs_site *site_of(struct adding *adding, const struct claim *claim)
 {
-    const struct hs_trace_fact *fact = &adding->attribution->facts[claim->trace];
-    uint64_t *number;
+    uint32_t *number = &adding->trace_site[claim->trace];
 
     if (claim->kind != HS_SITE_CALLER)
         return &adding->sites[claim->kind];
-    number = hs_map_value(&adding->by_caller, fact->caller);
-    if (!number)
-        return NULL;
-    if (!*number) {
-        if (adding->count == adding->capacity) {
-            uint32_t capacity = adding->capacity * 2;
-            struct hs_site *sites = realloc(adding->sites, capacity * sizeof *sites);
-
-            if (!sites)
-                return NULL;
-            adding->sites = sites;
-            adding->capacity = capacity;
-        }
-        adding->sites[adding->count] = (struct hs_site){.caller = fact->caller, .outermost = fact->outermost};
-        *number = ++adding->count;
-    }
-    return &adding->sites[*number - 1];
+    if (!*number)
+        *number = caller_site(adding, &adding->attribution->facts[claim->trace]);
+    return *number ? &adding->sites[*number - 1] : NULL;
 }
 
-static bool add_claim(struct adding *adding, const struct claim *claim, const struct hs_cell_part *part)
+static bool add_claim(struct adding *adding, const struct claim *claim, uint64_t size)
 {
     struct hs_site *site = site_of(adding, claim);
-    uint64_t bytes = part->size * claim->blocks, *type;
+    uint64_t bytes = size * claim->blocks;
     double weight = claim->confidence * (double)bytes;
 
     if (!site)
@@ -88,12 +96,6 @@ static bool add_claim(struct adding *adding, const struct claim *claim, const st
         trace->bytes += bytes;
         trace->confidence += weight;
     }
-    if (!part->label)
-        return true;
-    type = hs_map_value(&adding->types, (uint64_t)(site - adding->sites) << 8 | part->label);
-    if (!type)
-        return false;
-    *type = (*type ? *type : 1) + bytes;
     return true;
 }
 
@@ -111,18 +113,42 @@ static int compare_traces(const void *a, const void *b)
 {
     const struct hs_site_trace *one = a, *two = b;
 
-    if (one->site != two->site)
-        return one->site < two->site ? -1 : 1;
     if (one->bytes != two->bytes)
         return one->bytes > two->bytes ? -1 : 1;
     return one->trace < two->trace ? -1 : one->trace > two->trace;
 }
+/* Sorts the traces of all sites, which stand by trace, and tells each site which are its own. */
+static bool sort_traces(struct adding *adding, uint32_t count)
+{
+    struct hs_site_trace *sorted = malloc((count + (size_t)1) * sizeof *sorted);
+    uint32_t next = 0;
+
+    if (!sorted)
+        return false;
+    for (uint32_t i = 0; i < count; i++)
+        adding->sites[adding->traces[i].site].traces++;
+    for (uint32_t i = 0; i < adding->count; i++) {
+        adding->sites[i].trace = next;
+        next += adding->sites[i].traces;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        sorted[adding->sites[adding->traces[i].site].trace++] = adding->traces[i];
+    for (uint32_t i = 0; i < adding->count; i++) {
+        struct hs_site *site = &adding->sites[i];
+
+        site->trace -= site->traces;
+        if (site->traces > 1)
+            qsort(sorted + site->trace, site->traces, sizeof *sorted, compare_traces);
+    }
+    free(adding->traces);
+    adding->traces = sorted;
+    return true;
+}
+
 static int compare_types(const void *a, const void *b)
 {
     const struct hs_site_type *one = a, *two = b;
 
-    if (one->site != two->site)
-        return one->site < two->site ? -1 : 1;
     if (one->bytes != two->bytes)
         return one->bytes > two->bytes ? -1 : 1;
     return one->label < two->label ? -1 : one->label > two->label;
@@ -143,17 +169,10 @@ static double mean(double weight, uint64_t bytes)
 static bool finish(struct adding *adding)
 {
     struct hs_attribution *attribution = adding->attribution;
-    uint32_t count = 0, traces = 0, types = 0, *places = calloc(adding->count + (size_t)1, sizeof *places);
-    uint64_t key, bytes;
+    uint32_t count = 0, traces = 0, *places = calloc(adding->count + (size_t)1, sizeof *places);
 
-    attribution->site_types = calloc(adding->types.count + 1, sizeof *attribution->site_types);
-    attribution->trace_site = malloc((attribution->model.trace_count + (size_t)1) * sizeof *attribution->trace_site);
-    if (!places || !attribution->site_types || !attribution->trace_site) {
-        free(places);
+    if (!places)
         return false;
-    }
-    memset(attribution->trace_site, 255,
-           (attribution->model.trace_count + (size_t)1) * sizeof *attribution->trace_site);
     for (uint32_t i = 0; i < adding->count; i++)
         adding->sites[i].trace = i; /* where it stood */
     qsort(adding->sites, adding->count, sizeof *adding->sites, compare_sites);
@@ -167,35 +186,28 @@ static bool finish(struct adding *adding)
         site->trace = 0;
         adding->sites[count++] = *site;
     }
-    for (uint32_t index = 1; index <= attribution->model.trace_count; index++)
+    for (uint32_t index = 0; index <= attribution->model.trace_count; index++) {
+        adding->trace_site[index] = UINT32_MAX;
         if (adding->traces[index].blocks) {
             struct hs_site_trace *trace = &adding->traces[traces++];
 
             *trace = adding->traces[index];
             trace->site = places[trace->site];
             trace->confidence = mean(trace->confidence, trace->bytes);
-            attribution->trace_site[index] = trace->site;
+            adding->trace_site[index] = trace->site;
         }
-    for (size_t place = 0; hs_map_next(&adding->types, &place, &key, &bytes);)
-        attribution->site_types[types++] = (struct hs_site_type){places[key >> 8], (uint32_t)(key & 255), bytes - 1};
+    }
     free(places);
-    if (traces)
-        qsort(adding->traces, traces, sizeof *adding->traces, compare_traces);
-    if (types)
-        qsort(attribution->site_types, types, sizeof *attribution->site_types, compare_types);
-    for (uint32_t i = traces; i-- > 0;) {
-        adding->sites[adding->traces[i].site].trace = i;
-        adding->sites[adding->traces[i].site].traces++;
-    }
-    for (uint32_t i = types; i-- > 0;) {
-        adding->sites[attribution->site_types[i].site].type = i;
-        adding->sites[attribution->site_types[i].site].types++;
-    }
+    adding->count = count;
+    if (!sort_traces(adding, traces))
+        return false;
     attribution->sites = adding->sites;
     attribution->site_count = count;
     attribution->site_traces = adding->traces;
+    attribution->trace_site = adding->trace_site;
     adding->sites = NULL;
     adding->traces = NULL;
+    adding->trace_site = NULL;
     return true;
 }
 
@@ -203,69 +215,163 @@ enum hs_status hs_attribution_sites(struct hs_attribution *attribution, struct h
 {
     struct adding adding = {.attribution = attribution, .capacity = 1024, .count = HS_SITE_UNTRACED + 1};
     struct claim claims[CLAIMS_MAX];
+    size_t spill = 0;
     bool fine;
 
     if (attribution->sites)
         return HS_OK;
     adding.sites = calloc(adding.capacity, sizeof *adding.sites);
     adding.traces = calloc(attribution->model.trace_count + (size_t)1, sizeof *adding.traces);
+    adding.trace_site = calloc(attribution->model.trace_count + (size_t)1, sizeof *adding.trace_site);
+    free(attribution->ownerless);
+    attribution->ownerless_count = 0;
+    attribution->ownerless = malloc((attribution->cells.count + (size_t)1) * sizeof *attribution->ownerless);
     hs_map_init(&adding.by_caller);
-    hs_map_init(&adding.types);
-    fine = adding.sites && adding.traces;
+    fine = attribution->ownerless && adding.sites && adding.traces && adding.trace_site;
     for (int kind = HS_SITE_UNRECORDED; fine && kind <= HS_SITE_UNTRACED; kind++)
         adding.sites[kind].kind = (enum hs_site_kind)kind;
     for (uint32_t cell = 0; fine && cell < attribution->cells.count; cell++) {
-        struct hs_cell_part part = hs_cells_part(&attribution->cells, attribution->cells.cells[cell].key);
-        size_t count = claims_of(attribution, cell, claims);
+        uint64_t size = hs_cells_part(&attribution->cells, attribution->cells.cells[cell].key).size;
+        size_t count = claims_of(attribution, cell, &spill, claims);
 
-        for (size_t i = 0; fine && i < count; i++)
-            fine = add_claim(&adding, &claims[i], &part);
+        bool ownerless = false;
+
+        for (size_t i = 0; fine && i < count; i++) {
+            fine = add_claim(&adding, &claims[i], size);
+            ownerless |= claims[i].kind == HS_SITE_UNRECORDED || claims[i].kind == HS_SITE_UNDECIDED;
+        }
+        if (ownerless && fine)
+            attribution->ownerless[attribution->ownerless_count++] = cell;
     }
     fine = fine && finish(&adding);
     hs_map_deinit(&adding.by_caller);
-    hs_map_deinit(&adding.types);
     free(adding.sites);
     free(adding.traces);
+    free(adding.trace_site);
     return fine ? HS_OK : hs_fail_memory(err, "blocks by call site");
+}
+
+/* ---- the blocks of a site or of a trace ---- */
+
+/* A look at every cell that has blocks of a site or of a trace. */
+struct visit {
+    const struct hs_attribution *attribution;
+    uint32_t site, trace; /* site UINT32_MAX: the trace is wanted */
+    void (*see)(struct visit *visit, const struct hs_cell *cell, uint64_t claimed);
+    struct hs_set *set;
+    uint64_t bytes, claimed;
+    uint64_t by_label[HS_CELL_LABELS + 1]; /* bytes + 1 */
+};
+
+static bool is_wanted(const struct visit *visit, const struct claim *claim)
+{
+    const struct hs_attribution *attribution = visit->attribution;
+
+    if (visit->site == UINT32_MAX)
+        return claim->trace == visit->trace;
+    if (claim->kind != attribution->sites[visit->site].kind)
+        return false;
+    return claim->kind != HS_SITE_CALLER || attribution->trace_site[claim->trace] == visit->site;
+}
+
+static void see_cells(struct visit *visit, uint32_t from, uint32_t to)
+{
+    struct claim claims[CLAIMS_MAX];
+    size_t spill = hs_model_spill(&visit->attribution->model, from);
+
+    for (uint32_t c = from; c < to; c++) {
+        size_t count = claims_of(visit->attribution, c, &spill, claims);
+        uint64_t claimed = 0;
+
+        for (size_t i = 0; i < count; i++)
+            claimed += is_wanted(visit, &claims[i]) ? claims[i].blocks : 0;
+        if (claimed)
+            visit->see(visit, &visit->attribution->cells.cells[c], claimed);
+    }
+}
+
+/* Those of the stored index of a trace, if they were not seen before. done: a bit a stored index. */
+static void see_stored(struct visit *visit, uint32_t trace, uint64_t *done)
+{
+    const struct hs_attribution *attribution = visit->attribution;
+    uint32_t stored = trace & ((UINT32_C(1) << attribution->model.index_bits) - 1);
+
+    if (done[stored / 64] >> (stored % 64) & 1)
+        return;
+    done[stored / 64] |= UINT64_C(1) << (stored % 64);
+    see_cells(visit, attribution->cells.first[stored], attribution->cells.first[stored + 1]);
+}
+
+/* A trace has no blocks but those of its stored index, a site none but its traces'. Blocks without an owner can have any
+ * stored index: their cells are listed. */
+static void see_all(struct visit *visit)
+{
+    const struct hs_attribution *attribution = visit->attribution;
+    const struct hs_cells *cells = &attribution->cells;
+    uint64_t done[HS_CELL_STORED / 64] = {0};
+    const struct hs_site *site;
+
+    if (visit->site == UINT32_MAX) {
+        see_stored(visit, visit->trace, done);
+        return;
+    }
+    site = &attribution->sites[visit->site];
+    if (site->kind == HS_SITE_CALLER) {
+        for (uint32_t i = 0; i < site->traces; i++)
+            see_stored(visit, attribution->site_traces[site->trace + i].trace, done);
+    } else if (site->kind == HS_SITE_UNTRACED) {
+        see_cells(visit, cells->first[HS_CELL_UNTRACED], cells->count);
+    } else {
+        for (uint32_t i = 0; i < attribution->ownerless_count; i++)
+            see_cells(visit, attribution->ownerless[i], attribution->ownerless[i] + 1);
+    }
+}
+
+static void take_cell(struct visit *visit, const struct hs_cell *cell, uint64_t claimed)
+{
+    const struct hs_cells *cells = &visit->attribution->cells;
+
+    visit->claimed += claimed;
+    visit->set->count += cell->count;
+    visit->bytes += cell->count * hs_cells_part(cells, cell->key).size;
+    for (uint32_t i = cell->first; i < cell->first + cell->count; i++)
+        visit->set->words[cells->ids[i] / 64] |= UINT64_C(1) << (cells->ids[i] % 64);
 }
 
 enum hs_status hs_attribution_set(struct hs_attribution *attribution, uint32_t site, uint32_t trace,
                                   struct hs_set **set_ret, uint64_t *count_ret, struct hs_error *err)
 {
-    const struct hs_cells *cells = &attribution->cells;
-    struct hs_set *set = hs_set_new(attribution->dump, attribution->blocks);
+    struct visit visit = {.attribution = attribution, .site = site, .trace = trace, .see = take_cell};
     enum hs_status status = hs_attribution_sites(attribution, err);
-    struct claim claims[CLAIMS_MAX];
-    uint64_t claimed = 0;
 
-    if (status == HS_OK && !set)
-        status = hs_fail_memory(err, "a set of blocks");
-    for (uint32_t c = 0; status == HS_OK && set && c < cells->count; c++) {
-        const struct hs_cell *cell = &cells->cells[c];
-        size_t count = claims_of(attribution, c, claims);
-        uint64_t here = 0;
-
-        for (size_t i = 0; i < count; i++) {
-            bool mine = site == UINT32_MAX                                ? claims[i].trace == trace
-                        : claims[i].kind != attribution->sites[site].kind ? false
-                        : claims[i].kind != HS_SITE_CALLER                ? true
-                                                           : attribution->trace_site[claims[i].trace] == site;
-
-            here += mine ? claims[i].blocks : 0;
-        }
-        if (!here)
-            continue;
-        claimed += here;
-        set->count += cell->count;
-        set->bytes += cell->count * hs_cells_part(cells, cell->key).size;
-        for (uint32_t i = cell->first; i < cell->first + cell->count; i++)
-            set->words[cells->ids[i] / 64] |= UINT64_C(1) << (cells->ids[i] % 64);
-    }
-    if (status != HS_OK) {
-        hs_set_destroy(set);
+    if (status != HS_OK)
         return status;
-    }
-    *set_ret = set;
-    *count_ret = claimed;
+    visit.set = hs_set_new(attribution->dump, attribution->blocks);
+    if (!visit.set)
+        return hs_fail_memory(err, "a set of blocks");
+    see_all(&visit);
+    atomic_store(&visit.set->bytes, visit.bytes);
+    *set_ret = visit.set;
+    *count_ret = visit.claimed;
     return HS_OK;
+}
+
+static void add_label(struct visit *visit, const struct hs_cell *cell, uint64_t claimed)
+{
+    struct hs_cell_part part = hs_cells_part(&visit->attribution->cells, cell->key);
+
+    visit->by_label[part.label] = (visit->by_label[part.label] ? visit->by_label[part.label] : 1) + part.size * claimed;
+}
+
+size_t hs_attribution_types(const struct hs_attribution *attribution, uint32_t site, struct hs_site_type *types)
+{
+    struct visit visit = {.attribution = attribution, .site = site, .see = add_label};
+    size_t count = 0;
+
+    see_all(&visit);
+    for (uint32_t label = 1; label <= HS_CELL_LABELS; label++)
+        if (visit.by_label[label])
+            types[count++] = (struct hs_site_type){label, visit.by_label[label] - 1};
+    hs_site_types_sort(types, count);
+    return count;
 }

@@ -230,29 +230,44 @@ end
 
 -- ---- call sites ----
 
--- Rows are made when they are asked for.
-local function site(self, rows, number)
-    local row = self.kernel:site(number)
-    if row then
-        for _, one in ipairs(with_traces(self, row.traces)) do one.index = nil end
-        self.numbers[row], row.number = row.number, nil
-        rawset(rows, number, row)
-    end
-    return row
+-- A sequence whose items are made when they are asked for: list[i], #list, for item in list.
+local function sequence(count, make)
+    local places = {}
+    return setmetatable({}, {
+        __len = function() return count end,
+        __index = function(list, i)
+            local item = math.type(i) and i >= 1 and i <= count and make(i) or nil
+            if item then
+                rawset(list, i, item)
+                places[item] = i
+            end
+            return item
+        end,
+        __call = function(list, _, item) return list[(places[item] or 0) + 1] end,
+    })
+end
+
+-- A row of sites. Its traces may be many, its types cost a look at all its blocks' groups.
+local function site(self, number)
+    local row, count = self.kernel:site(number)
+    self.numbers[row] = number
+    row.traces = sequence(count, function(i)
+        local one = self.kernel:site_trace(number, i)
+        one.trace, one.index = self.db[one.index], nil
+        return one
+    end)
+    return setmetatable(row, { __index = function(_, field)
+        if field ~= "types" then return nil end
+        row.types = self.kernel:site_types(number)
+        return row.types
+    end })
 end
 
 -- Everything busy, by who asked for it: a sequence of rows { kind, caller, outermost, blocks, bytes, confidence,
--- traces, types }, most bytes first. kind: "site"; "unrecorded": the stack was not recorded; "undecided": no owner is
--- likelier than not; "untraced": the heap stores no indexes. Only a site has a caller.
+-- captures, traces, types }, most bytes first. kind: "site"; "unrecorded": the stack was not recorded; "undecided": no
+-- owner is likelier than not; "untraced": the heap stores no indexes. Only a site has a caller.
 function Attribution:sites()
-    if not self.rows then
-        local count = self.kernel:site_count()
-        self.rows = setmetatable({}, {
-            __len = function() return count end,
-            __index = function(rows, number) return math.type(number) and site(self, rows, number) or nil end,
-            __call = function(rows, _, row) return rows[(self.numbers[row] or 0) + 1] end,
-        })
-    end
+    self.rows = self.rows or sequence(self.kernel:site_count(), function(number) return site(self, number) end)
     return self.rows
 end
 

@@ -135,12 +135,12 @@ function heapsift.native(path, declarations) end
 ---    a:groups() -> iterator of { heap, stored, size, blocks, shares = { { trace, index, blocks, confidence } } }: heap is
 ---        its address, trace nil and index 0 where the stack was not recorded; those of the stored indexes with most bytes
 ---        come first, stop when what follows is small. Blocks that are not busy or store no index are in no group.
----    a:sites() -> sequence of { kind, caller, outermost, blocks, bytes, confidence, traces, types }, most bytes first, that
----        add up to all busy blocks. kind "site": caller is the address of the first frame outside allocators and system
----        modules, or of the outermost frame where there is none: then outermost is true; traces: { { trace, blocks, bytes,
----        confidence } }; confidence: mean by bytes; types: labels, most bytes first. The other kinds have no caller:
----        "unrecorded" (the stack was not recorded), "undecided" (no owner is likelier than not), "untraced" (the heap
----        stores no indexes). A row is made when it is asked for.
+---    a:sites() -> sequence of { kind, caller, outermost, blocks, bytes, confidence, captures, traces, types }, most bytes
+---        first, that add up to all busy blocks. kind "site": caller is the address of the first frame outside allocators
+---        and system modules, or of the outermost frame where there is none: then outermost is true; traces: { { trace,
+---        blocks, bytes, confidence } }; captures: their TraceCounts added up; confidence: mean by bytes; types: labels,
+---        most bytes first. The other kinds have no caller: "unrecorded" (the stack was not recorded), "undecided" (no
+---        owner is likelier than not), "untraced" (the heap stores no indexes). Rows, and the items of their traces, are made when they are asked for.
 ---    a:set(row or trace) -> set, count: the blocks of a row of a:sites(), or of a trace (or its index): blocks of one
 ---        heap, stored index, content and size are taken whole, so where they are shared the set has more than the
 ---        `count` blocks that are claimed.

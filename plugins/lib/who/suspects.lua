@@ -21,14 +21,19 @@ local function types_of(set)
     return list
 end
 
+-- Fills in what a suspect has lost: `held` blocks of `held_bytes` are not lost.
+local function judge(scene, one, held, held_bytes)
+    one.lost_blocks, one.lost_bytes = one.blocks - held, one.bytes - held_bytes
+    one.leak = lost_blocks.confidence(one.lost_blocks, one.blocks, scene.seen)
+    one.mostly_lost = one.lost_blocks > 0 and 2 * one.lost_blocks >= one.blocks
+    one.weight = one.leak >= NO_LEAK and one.leak * one.lost_bytes or 0
+    return one
+end
+
 local function suspect_of(scene, set, fields)
-    local held = set & scene.held -- mostly smaller than what is lost: sets cost what they hold
     fields.set, fields.blocks, fields.bytes = set, set:count(), set:bytes()
-    fields.held, fields.lost_blocks, fields.lost_bytes = held, fields.blocks - held:count(), fields.bytes - held:bytes()
-    fields.leak = lost_blocks.confidence(fields.lost_blocks, fields.blocks, scene.seen)
-    fields.mostly_lost = fields.lost_blocks > 0 and 2 * fields.lost_blocks >= fields.blocks
-    fields.weight = fields.leak >= NO_LEAK and fields.leak * fields.lost_bytes or 0
-    return fields
+    fields.held = set & scene.held -- mostly smaller than what is lost: sets cost what they hold
+    return judge(scene, fields, fields.held:count(), fields.held:bytes())
 end
 
 local function by_weight(a, b)
@@ -42,6 +47,10 @@ local function finish(list, wanted)
     table.sort(list, by_weight)
     for i = #list, wanted + 1, -1 do list[i] = nil end
     for _, one in ipairs(list) do
+        if not one.set then
+            one.set = one.rest:where(one.filter)
+            one.held = one.set & one.rest_held
+        end
         local shown = one.mostly_lost and one.held:count() > 0 and one.set - one.held or one.set
         one.shown = shown
         one.types = types_of(shown)
@@ -59,29 +68,46 @@ local function bar_of(list, wanted)
     return weights[wanted] or 0
 end
 
--- Adds kinds of blocks to a list: rows of one signature with what is linked to them, then one type and size each.
--- kind: why no caller is told; least: bytes, smaller kinds are left out.
+-- Blocks and bytes of each type and size, by both.
+local function counts_of(set)
+    local counts = {}
+    for _, type, size, blocks, bytes in set:group("type", "size"):values() do
+        counts[(type or "") .. " " .. size] = { blocks, bytes }
+    end
+    return counts
+end
+
+local NONE <const> = { 0, 0 }
+
+-- Adds kinds of blocks to a list: rows of one signature with what is linked to them, then one type and size each, then
+-- sizes of what no recogniser knows. kind: why no caller is told; least: bytes, smaller kinds are left out. A kind is
+-- judged by its counts; it becomes a set if it is shown.
 local function add_kinds(list, scene, set, rows, kind, least)
-    local function add(some, signature)
-        if some:count() > 0 then
-            list[#list + 1] = suspect_of(scene, some, { order = #list, signature = signature, traces = {},
-                confidence = 0.0, recorded = false, kind = kind })
-        end
+    local function new(fields)
+        fields.order, fields.traces, fields.captures, fields.kind = #list, {}, 0, kind
+        fields.confidence, fields.recorded = 0.0, false
+        list[#list + 1] = fields
+        return fields
     end
     for _, signature in ipairs(rows and rows.signatures or {}) do
         local some = (signature.set | signature.linked) & set
-        add(some, signature)
+        if some:count() > 0 then suspect_of(scene, some, new { signature = signature }) end
         set = set - some
     end
-    local typed = set:where "type ~ '*'"
-    for row in typed:group("type", "size"):top(KINDS_MAX) do
-        if row.bytes < least then break end
-        add(typed:where(("type == '%s' and size == %d"):format(row.type, row.size)))
-    end
-    set = set - typed
-    for row in set:group("size"):top(KINDS_MAX) do
-        if row.bytes < least then break end
-        add(set:where(("size == %d"):format(row.size)))
+    local held = set & scene.held
+    local counts, groups = counts_of(held), set:group("type", "size")
+    for _, typed in ipairs { true, false } do
+        local left = KINDS_MAX
+        for row in groups do
+            if row.bytes < least or left == 0 then break end
+            if (row.type ~= nil) == typed then
+                left = left - 1
+                local one = new { blocks = row.count, bytes = row.bytes, rest = set, rest_held = held,
+                    filter = (typed and ("type == '%s'"):format(row.type) or "not type ~ '*'") ..
+                        (" and size == %d"):format(row.size) }
+                judge(scene, one, table.unpack(counts[(row.type or "") .. " " .. row.size] or NONE))
+            end
+        end
     end
 end
 
@@ -96,8 +122,9 @@ local function from_sites(scene, options, wanted)
             add_kinds(list, scene, set, options.rows, site.kind, least)
         elseif set:count() > 0 then
             list[#list + 1] = suspect_of(scene, set, { order = #list, caller = site.caller,
-                outermost = site.outermost, traces = site.traces, trace = site.traces[1] and site.traces[1].trace,
-                confidence = site.confidence, recorded = true, kind = "site" })
+                outermost = site.outermost, captures = site.captures, traces = site.traces,
+                trace = site.traces[1] and site.traces[1].trace, confidence = site.confidence,
+                recorded = true, kind = "site" })
         end
     end
     return finish(list, wanted)
@@ -112,7 +139,7 @@ end
 -- The first `wanted` of them. options: heap (or nil), rows (what query_rows returned, or nil), attribution (nil: no
 -- stacks). Each: set, blocks, bytes, held (a set: those that are not lost), lost_blocks, lost_bytes, leak (confidence),
 -- mostly_lost, shown (a set: the lost ones where most are lost, else all), types, size and size_blocks (the commonest
--- size) of those, caller, outermost, traces, trace (of
+-- size) of those, caller, outermost, traces, captures (TraceCounts of those), trace (of
 -- most bytes), confidence (of the attribution), recorded (there is a caller), kind ("site", "unrecorded", "undecided",
 -- "untraced", or "content": no stacks at all); signature for rows without a caller. Also the bytes of all busy blocks.
 function suspects.find(dump, options, wanted)

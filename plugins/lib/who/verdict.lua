@@ -99,14 +99,6 @@ local function holders_of(suspect)
     return by
 end
 
-local function captures_of(suspect)
-    local sum = 0
-    for _, one in ipairs(suspect.traces) do
-        if one.trace and one.trace.readable then sum = sum + one.trace.count end
-    end
-    return sum
-end
-
 local function generic(dump, suspect, who)
     local out = { evidence = {}, against = {} }
     local function add(list, ...) list[#list + 1] = string.format(...) end
@@ -118,7 +110,7 @@ local function generic(dump, suspect, who)
     end
     local object = object_text(dump, suspect)
     if object then add(out.evidence, "%s", object) end
-    local captures = captures_of(suspect)
+    local captures = suspect.captures
     if captures > 0 then
         local live = suspect.blocks / captures
         add(live >= ALL_LIVE and out.evidence or out.against,

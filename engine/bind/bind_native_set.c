@@ -12,8 +12,8 @@ struct over {
     struct bind_library *library;
     lua_State *lua;
     pthread_t thread;
-    struct hs_column *column;
-    struct hs_set *to;
+    struct hs_column **column; /* in its box, which frees it if anything raises */
+    struct hs_set **to;
     int64_t result;
     uint64_t skipped;
 };
@@ -44,14 +44,14 @@ static enum hs_status work_map(void *arguments, struct hs_job *job, struct hs_er
 {
     struct over *over = arguments;
     bool begun = begin(over);
-    return end(over, begun, hs_set_map(over->set, &over->function, job, &over->column, &over->skipped, err));
+    return end(over, begun, hs_set_map(over->set, &over->function, job, over->column, &over->skipped, err));
 }
 
 static enum hs_status work_where(void *arguments, struct hs_job *job, struct hs_error *err)
 {
     struct over *over = arguments;
     bool begun = begin(over);
-    return end(over, begun, hs_set_where_native(over->set, &over->function, job, &over->to, &over->skipped, err));
+    return end(over, begun, hs_set_where_native(over->set, &over->function, job, over->to, &over->skipped, err));
 }
 
 static enum hs_status work_fold(void *arguments, struct hs_job *job, struct hs_error *err)
@@ -216,9 +216,9 @@ int bind_set_map(lua_State *lua)
         luaL_argerror(lua, 3, "the name of a column expected: letters, digits and _");
     int owner_idx = bind_owner_push(lua, 1);
     struct bind_column *box = column_new(lua, owner_idx, 3);
+    over.column = &box->column;
     over_run(lua, owner_idx, &over, work_map);
-    box->column = over.column;
-    box->count = (lua_Integer)hs_column_count(over.column);
+    box->count = (lua_Integer)hs_column_count(box->column);
     box->skipped = (lua_Integer)over.skipped;
     struct hs_error err = {0};
     enum hs_status status = hs_dump_set_column(bind_check_dump(lua, owner_idx)->dump, box->name, box->column, &err);
@@ -236,11 +236,10 @@ int bind_set_where_native(lua_State *lua)
         return luaL_error(lua, "set:where: one function, or filter texts, expected");
     over_init(lua, &over, "where", false);
     int owner_idx = bind_owner_push(lua, 1);
-    struct hs_set **set = bind_set_push(lua, owner_idx);
+    over.to = bind_set_push(lua, owner_idx);
     int set_idx = lua_gettop(lua);
     over_run(lua, owner_idx, &over, work_where);
-    *set = over.to;
-    bind_account(lua, hs_set_memory(over.to));
+    bind_account(lua, hs_set_memory(*over.to));
     lua_settop(lua, set_idx);
     lua_pushinteger(lua, (lua_Integer)over.skipped);
     return 2;

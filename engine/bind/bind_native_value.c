@@ -98,13 +98,35 @@ static bool is_byte(const struct hs_native_type *type)
     return type->kind == HS_NATIVE_INTEGER && type->size == 1;
 }
 
-/* Whether memory of one type may be meant by a pointer to the other; bytes and void stand for anything. */
+static bool matches(const struct store *store, struct hs_native_type *wanted, struct hs_native_type *given, int depth);
+
+/* Whether one function can be called as the other. */
+static bool same_function(const struct store *store, const struct hs_native_type *wanted,
+                          const struct hs_native_type *given, int depth)
+{
+    if (wanted->member_count != given->member_count || wanted->varargs != given->varargs ||
+        wanted->of->kind != given->of->kind || !matches(store, wanted->of, given->of, depth))
+        return false;
+    for (size_t i = 0; i < wanted->member_count; i++) {
+        struct hs_native_type *one = wanted->members[i].type, *other = given->members[i].type;
+        if (one->kind != other->kind || one->size != other->size || !matches(store, one, other, depth))
+            return false;
+    }
+    return true;
+}
+
+/* Whether memory of one type may be meant by a pointer to the other; bytes and void stand for any data. */
 static bool matches(const struct store *store, struct hs_native_type *wanted, struct hs_native_type *given, int depth)
 {
-    if (wanted == given || wanted->kind == HS_NATIVE_VOID || given->kind == HS_NATIVE_VOID || is_byte(wanted) ||
-        is_byte(given))
+    if (wanted == given)
         return true;
-    if (wanted->kind != given->kind || wanted->size != given->size || depth > DEPTH_MAX)
+    if (depth > DEPTH_MAX)
+        return false;
+    if (wanted->kind == HS_NATIVE_FUNCTION || given->kind == HS_NATIVE_FUNCTION)
+        return wanted->kind == given->kind && same_function(store, wanted, given, depth + 1);
+    if (wanted->kind == HS_NATIVE_VOID || given->kind == HS_NATIVE_VOID || is_byte(wanted) || is_byte(given))
+        return true;
+    if (wanted->kind != given->kind || wanted->size != given->size)
         return false;
     switch (wanted->kind) {
     case HS_NATIVE_POINTER:
@@ -112,7 +134,7 @@ static bool matches(const struct store *store, struct hs_native_type *wanted, st
                        bind_native_target(store->lua, store->library_idx, given), depth + 1);
     case HS_NATIVE_ARRAY: return matches(store, wanted->of, given->of, depth + 1);
     case HS_NATIVE_RECORD: return strcmp(wanted->name, given->name) == 0;
-    case HS_NATIVE_FUNCTION: return wanted->member_count == given->member_count;
+    case HS_NATIVE_FUNCTION:
     case HS_NATIVE_VOID:
     case HS_NATIVE_BOOL:
     case HS_NATIVE_INTEGER:
@@ -146,7 +168,8 @@ static void *memory_pointer(const struct store *store, const struct hs_native_ty
     return memory->bytes;
 }
 
-static void *code_pointer(const struct store *store, const struct hs_native_type *target, int idx)
+static void *code_pointer(const struct store *store, const struct hs_native_type *pointer,
+                          const struct hs_native_type *target, int idx)
 {
     const struct hs_native_type *given;
     void *code;
@@ -157,14 +180,13 @@ static void *code_pointer(const struct store *store, const struct hs_native_type
     } else {
         code = bind_callback_code(store->lua, idx, &given);
     }
-    if (target->kind == HS_NATIVE_VOID || target == given)
+    if (target->kind == HS_NATIVE_VOID)
         return code;
     if (target->kind != HS_NATIVE_FUNCTION)
         expected(store, "memory", idx);
-    if (strcmp(target->of->name, given->of->name) != 0 || target->member_count != given->member_count) {
-        lua_pushfstring(store->lua,
-                        "a function with %d parameters that gives %s expected, got one with %d that gives %s",
-                        (int)target->member_count, target->of->name, (int)given->member_count, given->of->name);
+    if (!same_function(store, target, given, 0)) {
+        lua_pushfstring(store->lua, "%s expected, got a function of another type (%d parameter%s, gives %s)",
+                        pointer->name, (int)given->member_count, given->member_count == 1 ? "" : "s", given->of->name);
         refuse(store->lua, store->place);
     }
     return code;
@@ -191,7 +213,7 @@ static void *pointer_of(const struct store *store, struct hs_native_type *pointe
         if (luaL_testudata(lua, idx, BIND_MEMORY))
             return memory_pointer(store, pointer, target, idx);
         if (luaL_testudata(lua, idx, BIND_CALLBACK) || luaL_testudata(lua, idx, BIND_FUNCTION))
-            return code_pointer(store, target, idx);
+            return code_pointer(store, pointer, target, idx);
         if (luaL_testudata(lua, idx, bind_block_class.name)) {
             lua_pushfstring(lua, "%s expected, got a block: lib:view(block) is its memory", pointer->name);
             refuse(lua, store->place);

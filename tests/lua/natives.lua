@@ -10,7 +10,8 @@ natives.folder = program.folder()
 -- Compilers and their options: each library is tried as both make it. gcc's sanitizers can be in a library only where
 -- they are in the program, too.
 natives.compilers = {
-    { name = "gcc", command = "gcc -Wall -Wextra -Werror -O1" .. (natives.sanitized and " -fsanitize=address,undefined" or "") },
+    { name = "gcc", command = "gcc -Wall -Wextra -Werror -O1" ..
+        (natives.sanitized and " -fsanitize=address,undefined" or "") },
     { name = "clang", command = "clang -Wall -Wextra -Werror -O2" },
 }
 

@@ -3,6 +3,7 @@
 local Heap = require "sample.heap"
 local heap_finish = require "sample.heap_finish"
 local layout = require "sample.layout"
+local ledger = require "variant_ledger"
 local sites = require "variant_sites"
 
 local blocks = {}
@@ -123,7 +124,7 @@ function blocks.write(world, planned, number, truth, content, tables)
                 assert(row.address, "heap too small")
                 row.fate, row.trace = fate, trace
             else
-                local bytes
+                local bytes, label
                 if block.kind == "mapi_more" and block.size >= 8 then
                     local text = world.parameters.unicode and "wide" or ({ "ascii", "wide", "blob" })[random(3)]
                     bytes = string.pack("<I4I4", 0x20000001, link) .. content[text](content, block.size - 8)
@@ -137,8 +138,13 @@ function blocks.write(world, planned, number, truth, content, tables)
                     bytes = bytes:sub(1, block.size)
                 else
                     bytes = content[block.kind](content, block.size, trace)
+                    if world.parameters.ledger and block.kind == "blob" then
+                        local record
+                        record, label = ledger.record(random, bytes)
+                        bytes = record or bytes
+                    end
                 end
-                local user = assert(heap:block(block.size, bytes, trace, LABELS[block.kind], fate,
+                local user = assert(heap:block(block.size, bytes, trace, label or LABELS[block.kind], fate,
                     site.tag and 0x20, site.tag), "heap too small")
                 if block.kind == "mapi_more" and row then
                     link, values[#values + 1] = user, user + 8

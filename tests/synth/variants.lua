@@ -6,8 +6,9 @@ heapsift.script {
     summary = "write a small dump of a made-up process, to measure attribution",
     input = "output",
     options = {
-        kind = { type = "choice", doc = "what is special about it (default: by seed, but never healthy)", choices = {
-            "wraps2", "wraps3", "full", "several", "low", "apart", "nomapi", "cache", "unicode", "heavy", "healthy" } },
+        kind = { type = "choice", doc = "what is special (default: by seed, not healthy or ledger)", choices = {
+            "wraps2", "wraps3", "full", "several", "low", "apart", "nomapi", "cache", "unicode", "heavy", "healthy",
+            "ledger" } },
         seed = { type = "integer", default = 1 },
         truth = { type = "path", doc = "what is in it, as JSON" },
         truth_blocks = { type = "path", doc = "one line per block with its true trace, tab separated" },
@@ -56,6 +57,8 @@ local function parameters_of(kind, random)
         p.unicode = true
     elseif kind == "heavy" then
         p.live_alpha, p.live_most, p.dead_alpha, p.operations = 0.6, 4000, 0.25, random(250, 400)
+    elseif kind == "ledger" then
+        p.ledger = true
     elseif kind == "healthy" then
         p.leaks = {}
         if random() < 0.5 then p.cache = random(2000, 5000) end

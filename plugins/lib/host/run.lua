@@ -80,7 +80,8 @@ end
 
 local FAIL_CODES <const> = { "usage", "input", "failed", "missing" }
 
-function run.surface_of(context)
+-- `home`: { dir = } of the plugin that they are for, if it is not the script.
+function run.surface_of(context, home)
     local surface = {}
     for key, value in pairs(engine) do surface[key] = value end
 
@@ -186,7 +187,7 @@ function run.surface_of(context)
 
     surface.allow_native = context.common and context.common.allow_native or false
 
-    -- A name without a folder is looked for beside the script first.
+    -- A name without a folder is looked for beside the script or plugin first.
     function surface.native(path, declarations)
         if type(path) ~= "string" then error("heapsift.native: a path expected, got " .. type(path), 2) end
         if declarations ~= nil and type(declarations) ~= "string" then
@@ -195,7 +196,7 @@ function run.surface_of(context)
         if not context.common.allow_native then
             error(("heapsift.native: %s: native code runs only with --allow-native"):format(path), 2)
         end
-        local beside = context.script.dir .. "/" .. path
+        local beside = (home or context.script).dir .. "/" .. path
         if not path:find("/", 1, true) and core.kind(beside) == "file" then path = beside end
         return require "native".open(path, declarations, { core = core.native, hint = words.hint })
     end
@@ -225,7 +226,7 @@ end
 -- Globals of a plugin's file: those of a script but for dump, args and report, which its functions are given.
 local function plugin_environment(context, plugin)
     local its_context = setmetatable({ script = { shown = plugin.shown, dir = plugin.dir } }, { __index = context })
-    local surface = run.surface_of(context)
+    local surface = run.surface_of(context, its_context.script)
     function surface.script() error("heapsift.script: a plugin has options in its table instead", 2) end
     return sandbox.new(its_context, surface, function() return nil end)
 end

@@ -507,7 +507,13 @@ end
 local function same(a, b)
     while a ~= b do
         if a.kind ~= b.kind or a.size ~= b.size or a.count ~= b.count or a.signed ~= b.signed then return false end
-        if a.kind == "function" then return #a.parameters == #b.parameters end
+        if a.kind == "function" then
+            if #a.parameters ~= #b.parameters or a.varargs ~= b.varargs then return false end
+            for i, parameter in ipairs(a.parameters) do
+                if not same(parameter.type, b.parameters[i].type) then return false end
+            end
+            return same(a.returns, b.returns)
+        end
         if a.kind ~= "pointer" and a.kind ~= "array" then return a.tag == b.tag and a.tag ~= nil or a.name == b.name and
             a.name ~= nil end
         a, b = a.to or a.of, b.to or b.of

@@ -1,5 +1,5 @@
--- native_declarations: random C declarations by a seed, with a function for each that a C compiler can make and heapsift
--- can call. Used on both sides: by the spec that writes the C file, and by the script that runs in heapsift.
+-- native_declarations: random C declarations by a seed, with a function for each that a C compiler can make and
+-- heapsift can call. Used on both sides: by the spec that writes the C file, and by the script that runs in heapsift.
 --
 --     make(seed, count) -> list of items
 -- item: { text = what is declared, c = the same with bodies, refused = a pattern of the message, or nil,

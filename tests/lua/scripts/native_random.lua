@@ -1,5 +1,5 @@
--- native_random: declares, lays out and calls what native_declarations makes, against a library of the same. LIBRARY SEED
--- COUNT; --allow-native. Prints how many worked and how many were refused.
+-- native_random: declares, lays out and calls what native_declarations makes, against a library of the same. LIBRARY
+-- SEED COUNT; --allow-native. Prints how many worked and how many were refused.
 heapsift.script {
     input = "none",
     args = { { name = "library", type = "path" }, { name = "seed", type = "integer" },

@@ -57,16 +57,19 @@ struct hs_filter {
     struct hs_arena arena;
 };
 
-/* How many values each code pops and pushes. */
+/* What the value of an instruction is. */
+enum operand { NO_OPERAND, NUMBER, FIELD, READ_SIZE, TEXT, INTEGERS, JUMP };
+
+/* How many values each code pops and pushes, and what its operand is. */
 static const struct {
-    uint8_t pops, pushes;
+    uint8_t pops, pushes, operand;
 } effects[HS_FILTER_CODE_COUNT] = {
-    [HS_FILTER_PUSH] = {0, 1},
-    [HS_FILTER_FIELD] = {0, 1},
-    [HS_FILTER_READ] = {1, 1},
+    [HS_FILTER_PUSH] = {0, 1, NUMBER},
+    [HS_FILTER_FIELD] = {0, 1, FIELD},
+    [HS_FILTER_READ] = {1, 1, READ_SIZE},
     [HS_FILTER_ASCII] = {1, 1},
     [HS_FILTER_UTF16] = {1, 1},
-    [HS_FILTER_AMONG] = {1, 1},
+    [HS_FILTER_AMONG] = {1, 1, INTEGERS},
     [HS_FILTER_NEGATE] = {1, 1},
     [HS_FILTER_INVERT] = {1, 1},
     [HS_FILTER_ADD] = {2, 1},
@@ -84,50 +87,56 @@ static const struct {
     [HS_FILTER_LESS_EQUAL] = {2, 1},
     [HS_FILTER_BETWEEN] = {3, 1},
     [HS_FILTER_NOT] = {1, 1},
-    [HS_FILTER_JUMP_IF] = {1, 0},
-    [HS_FILTER_JUMP_UNLESS] = {1, 0},
-    [HS_FILTER_CONTAINS] = {0, 1},
-    [HS_FILTER_CANDIDATE_MODULE] = {0, 1},
-    [HS_FILTER_CANDIDATE_SYMBOL] = {0, 1},
-    [HS_FILTER_CANDIDATE_INDEX] = {0, 1},
-    [HS_FILTER_TRACE_MODULE] = {0, 1},
-    [HS_FILTER_TRACE_SYMBOL] = {0, 1},
+    [HS_FILTER_JUMP_IF] = {1, 0, JUMP},
+    [HS_FILTER_JUMP_UNLESS] = {1, 0, JUMP},
+    [HS_FILTER_CONTAINS] = {0, 1, TEXT},
+    [HS_FILTER_CANDIDATE_MODULE] = {0, 1, TEXT},
+    [HS_FILTER_CANDIDATE_SYMBOL] = {0, 1, TEXT},
+    [HS_FILTER_CANDIDATE_INDEX] = {0, 1, NUMBER},
+    [HS_FILTER_TRACE_MODULE] = {0, 1, TEXT},
+    [HS_FILTER_TRACE_SYMBOL] = {0, 1, TEXT},
     [HS_FILTER_REFERENCED] = {0, 1},
-    [HS_FILTER_LABEL] = {0, 1},
-    [HS_FILTER_COLUMN] = {0, 1},
+    [HS_FILTER_LABEL] = {0, 1, TEXT},
+    [HS_FILTER_COLUMN] = {0, 1, TEXT},
 };
 
 static bool is_jump(enum hs_filter_code code)
 {
-    return code == HS_FILTER_JUMP_IF || code == HS_FILTER_JUMP_UNLESS;
-}
-
-static bool takes_text(enum hs_filter_code code)
-{
-    return code == HS_FILTER_AMONG || code == HS_FILTER_CONTAINS || code == HS_FILTER_CANDIDATE_MODULE ||
-           code == HS_FILTER_CANDIDATE_SYMBOL || code == HS_FILTER_LABEL || code == HS_FILTER_COLUMN;
+    return effects[code].operand == JUMP;
 }
 
 /* What is wrong with one instruction by itself; NULL if nothing is. */
 static const char *check_operand(const struct hs_filter_op *op, size_t idx, size_t op_count,
                                  const struct hs_filter_text *texts, size_t text_count)
 {
+    int64_t size;
+
     if ((unsigned)op->code >= HS_FILTER_CODE_COUNT)
         return "no such code";
-    if (takes_text(op->code) && (op->value < 0 || (uint64_t)op->value >= text_count))
-        return "no such text";
-    if (op->code == HS_FILTER_FIELD && (op->value < 0 || op->value >= HS_BLOCK_FIELD_COUNT))
-        return "no such field";
-    if (op->code == HS_FILTER_READ) {
-        int64_t size = op->value < 0 && op->value >= -8 ? -op->value : op->value;
-
+    switch ((enum operand)effects[op->code].operand) {
+    case TEXT:
+    case INTEGERS:
+        if (op->value < 0 || (uint64_t)op->value >= text_count)
+            return "no such text";
+        if (effects[op->code].operand == INTEGERS && texts[op->value].size % 8)
+            return "a text of integers of 8 bytes was expected";
+        break;
+    case FIELD:
+        if (op->value < 0 || op->value >= HS_BLOCK_FIELD_COUNT)
+            return "no such field";
+        break;
+    case READ_SIZE:
+        size = op->value < 0 && op->value >= -8 ? -op->value : op->value;
         if (size != 1 && size != 2 && size != 4 && size != 8)
             return "a read of 1, 2, 4 or 8 bytes was expected";
+        break;
+    case JUMP:
+        if (op->value <= (int64_t)idx || (uint64_t)op->value > op_count)
+            return "a jump further on was expected";
+        break;
+    case NUMBER:
+    case NO_OPERAND: break;
     }
-    if (op->code == HS_FILTER_AMONG && texts[op->value].size % 8)
-        return "a text of integers of 8 bytes was expected";
-    if (is_jump(op->code) && (op->value <= (int64_t)idx || (uint64_t)op->value > op_count))
-        return "a jump further on was expected";
     return NULL;
 }
 

@@ -6,6 +6,24 @@ local regions = require "regions"
 local STATES <const> = { [0x1000] = "MEM_COMMIT", [0x2000] = "MEM_RESERVE", [0x10000] = "MEM_FREE" }
 local TYPES <const> = { [0x20000] = "MEM_PRIVATE", [0x40000] = "MEM_MAPPED", [0x1000000] = "MEM_IMAGE" }
 
+-- PAGE_ constants of winnt.h (documented).
+local PROTECTIONS <const> = {
+    { 0x01, "PAGE_NOACCESS" }, { 0x02, "PAGE_READONLY" }, { 0x04, "PAGE_READWRITE" }, { 0x08, "PAGE_WRITECOPY" },
+    { 0x10, "PAGE_EXECUTE" }, { 0x20, "PAGE_EXECUTE_READ" }, { 0x40, "PAGE_EXECUTE_READWRITE" },
+    { 0x80, "PAGE_EXECUTE_WRITECOPY" }, { 0x100, "PAGE_GUARD" }, { 0x200, "PAGE_NOCACHE" },
+    { 0x400, "PAGE_WRITECOMBINE" },
+}
+
+-- "00000104 PAGE_READWRITE | PAGE_GUARD"; nil if it is not told.
+local function protection(value)
+    if value == 0 then return nil end
+    local names = {}
+    for _, one in ipairs(PROTECTIONS) do
+        if value & one[1] ~= 0 then names[#names + 1] = one[2] end
+    end
+    return (("%08x %s"):format(value, table.concat(names, " | ")):gsub(" $", ""))
+end
+
 local function facts(call, rows)
     if not call.json then return text.facts(rows, "    ") end
     local data = {}
@@ -29,7 +47,7 @@ local function address(dump, call)
         { "End Address:", text.address(dump, region.address + region.size), "end_address" },
         { "Region Size:", ("%x (%s)"):format(region.size, text.size(region.size)), "size" },
         { "State:", STATES[region.state] or ("%x"):format(region.state), "state" },
-        { "Protect:", region.protect ~= 0 and ("%08x"):format(region.protect) or nil, "protect" },
+        { "Protect:", protection(region.protect), "protect" },
         { "Type:", TYPES[region.type] or nil, "type" },
         { "Allocation Base:", region.allocation ~= 0 and text.address(dump, region.allocation) or nil, "allocation" },
         { "Usage:", usage, "usage" },

@@ -49,34 +49,38 @@ static void set_integer(lua_State *lua, const char *name, uint64_t value)
     lua_setfield(lua, -2, name);
 }
 
-/* How an instruction goes on: "call", "jump" (always), "branch" (perhaps), "return", "stop" (never); NULL: at the next. */
-static const char *flow_of(const struct box *box)
+/* How an instruction goes on: at the next one; elsewhere and back; elsewhere, always or perhaps; back; nowhere. */
+enum flow { FLOW_NEXT, FLOW_CALL, FLOW_JUMP, FLOW_BRANCH, FLOW_RETURN, FLOW_STOP };
+static const char *const flow_names[] = {NULL, "call", "jump", "branch", "return", "stop"};
+
+static enum flow flow_of(const struct box *box)
 {
     const cs_insn *one = box->one;
     const cs_x86 *x86 = &one->detail->x86;
     bool fast_fail = one->id == X86_INS_INT && x86->operands[0].imm == 0x29;
     if (one->id == X86_INS_INT3 || one->id == X86_INS_UD2 || one->id == X86_INS_HLT || fast_fail)
-        return "stop";
+        return FLOW_STOP;
     if (one->id == X86_INS_JMP || one->id == X86_INS_LJMP)
-        return "jump";
+        return FLOW_JUMP;
     if (cs_insn_group(box->engine, one, CS_GRP_CALL))
-        return "call";
+        return FLOW_CALL;
     if (cs_insn_group(box->engine, one, CS_GRP_RET) || cs_insn_group(box->engine, one, CS_GRP_IRET))
-        return "return";
+        return FLOW_RETURN;
     if (cs_insn_group(box->engine, one, CS_GRP_JUMP) || cs_insn_group(box->engine, one, CS_GRP_BRANCH_RELATIVE))
-        return "branch";
-    return NULL;
+        return FLOW_BRANCH;
+    return FLOW_NEXT;
 }
 
 /* target: where a call or jump leads; memory: the fixed address of a memory operand; table: where the addresses lie, one a
  * pointer, of which an indirect jump takes one. */
-static void push_operands(lua_State *lua, const struct box *box, const char *flow, unsigned pointer_size)
+static void push_operands(lua_State *lua, const struct box *box, enum flow flow, unsigned pointer_size)
 {
     const cs_x86 *x86 = &box->one->detail->x86;
     uint64_t mask = pointer_size == 4 ? UINT32_MAX : UINT64_MAX;
+    bool leads = flow == FLOW_CALL || flow == FLOW_JUMP || flow == FLOW_BRANCH;
     for (uint8_t i = 0; i < x86->op_count; i++) {
         const cs_x86_op *operand = &x86->operands[i];
-        if (operand->type == X86_OP_IMM && flow && x86->op_count == 1 && strcmp(flow, "return") && strcmp(flow, "stop"))
+        if (operand->type == X86_OP_IMM && leads && x86->op_count == 1)
             set_integer(lua, "target", (uint64_t)operand->imm & mask);
         if (operand->type != X86_OP_MEM || operand->mem.segment != X86_REG_INVALID)
             continue;
@@ -86,8 +90,7 @@ static void push_operands(lua_State *lua, const struct box *box, const char *flo
             set_integer(lua, "memory", (disp + box->one->address + box->one->size) & mask);
         else if (operand->mem.base == X86_REG_INVALID && !indexed)
             set_integer(lua, "memory", disp & mask);
-        else if (operand->mem.base == X86_REG_INVALID && operand->mem.scale == (int)pointer_size && flow &&
-                 strcmp(flow, "jump") == 0)
+        else if (operand->mem.base == X86_REG_INVALID && operand->mem.scale == (int)pointer_size && flow == FLOW_JUMP)
             set_integer(lua, "table", disp & mask);
     }
 }
@@ -104,7 +107,7 @@ int host_disassemble(lua_State *lua)
     struct box *box = box_push(lua, pointer_size == 8 ? CS_MODE_64 : CS_MODE_32);
     lua_newtable(lua);
     for (lua_Integer i = 1; i <= most && cs_disasm_iter(box->engine, &bytes, &size, &address, box->one); i++) {
-        const char *flow = flow_of(box);
+        enum flow flow = flow_of(box);
         lua_createtable(lua, 0, 6);
         set_integer(lua, "address", box->one->address);
         set_integer(lua, "size", box->one->size);
@@ -112,7 +115,7 @@ int host_disassemble(lua_State *lua)
         lua_setfield(lua, -2, "mnemonic");
         lua_pushstring(lua, box->one->op_str);
         lua_setfield(lua, -2, "operands");
-        lua_pushstring(lua, flow); /* NULL is nil */
+        lua_pushstring(lua, flow_names[flow]); /* NULL is nil */
         lua_setfield(lua, -2, "flow");
         push_operands(lua, box, flow, pointer_size);
         lua_rawseti(lua, -2, i);

@@ -9,8 +9,8 @@ local WORDS <const> = {
     "!ust", "!traces", "-c", "7dfe", "17dfe", "?", ".formats", "dc", "dd", "dq", "db", "da", "du", "dw", "dds", "dps",
     "dqs", "dt", "_RTL_STACK_TRACE_ENTRY", "ntdll!_Stack_Trace_DataBase", "x", "ln", "lm", "lmm", "lmv", "k", "~",
     "~1s", "~*k", "r", "@$t1", "=", "!address", "!peb", "!teb", "u", "ub", "uf", ".logopen", ".logclose",
-    ".logappend", ".echo", ".sympath", ".reload", ".help", "0372e598", "036f0000", "poi(", ")", "(", "+", "-", "*",
-    "/", "mod", "<<", "L20", "L?8", "L", ";", "|", ">", "grep", "head", "tail", "sort", "count", "log-a", "out-b",
+    ".logappend", ".echo", ".sympath", ".sympath+", ".reload", ".more", "kb", "kn", ".help", "0372e598", "036f0000", "poi(", ")", "(", "+", "-", "*",
+    "/", "mod", "<<", "L20", "L?8", "L", ";", "|", ">", "grep", "head", "tail", "sort", "count", "more", "on", "off", "/f", "log-a", "out-b",
     "ntdll!Rtl*", "ntdll!RtlAllocateHeap", "3r*", "eax", "$peb", "@$teb", "0n10", "0y101", "0t7", "1fh", "1`00000000",
     "ffffffffffffffff", "\"text\"", "by", "wo", "dwo", "qwo", "hi", "low", "not", "and", "xor", "or", "--json",
     "zork", "'", "\"", "!zork", "0", "1", "m", "-d", "-a", "-u", "==", "&",
@@ -33,7 +33,7 @@ describe("random command lines", function()
             for k = 1, random(7) do words[k] = WORDS[random(#WORDS)] end
             local text = table.concat(words, " ")
             if random(3) > 1 then
-                repeat words[1] = WORDS[random(63)] until words[1]:find "^[!.?~%l]"
+                repeat words[1] = WORDS[random(67)] until words[1]:find "^[!.?~%l]"
                 text = table.concat(words, " ")
             end
             if text:find "^[!.?~]" then starts = starts + 1 end

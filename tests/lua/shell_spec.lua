@@ -108,6 +108,9 @@ describe("shell", function()
             { "dd 10", 6, "the dump holds nothing at" }, { "lmm zork*", 6, "no module fits" },
             { "~99", 6, "there is no thread 99" }, { "r eax = 5", 2, "a dump does not change" },
             { "dc (1)", 5, "what follows makes the line Lua" },
+            { "g", 5, "unknown global 'g' (WinDbg's 'g': nothing runs in a dump" }, { "bp foo", 2, "no breakpoints" },
+            { "eb 1 2", 2, "a dump does not change" }, { ".ecxr", 2, "~ lists them" },
+            { "!analyze -v", 2, "heapsift run who DUMP" }, { "g = 1 error 'x'", 5, "Lua: x\n" },
         } do
             local out, code, err = shell(case[1])
             assert.equal(case[2], code, case[1] .. ": " .. out .. err)
@@ -144,25 +147,26 @@ describe("shell", function()
 
     it("marks what WinDbg does not have, in every help and in docs/shell.md", function()
         local docs = program.read_file(program.root .. "/docs/shell.md")
-        local words, marked = {}, 0
-        for mark, list in (shell ".help"):gmatch "([+ ] )(%S[^\n]-)  [^\n]+\n" do
-            for word in list:gmatch "%S+" do words[word] = mark end
-        end
-        for word, mark in pairs(words) do
-            if word ~= "COMMAND" and not word:find "^[|>%-A-Z]" then
-                local help, code = shell(".help " .. word)
-                assert.equal(0, code, word)
-                local own = help:find("\n+ ", 1, true) ~= nil
-                marked = marked + (own and 1 or 0)
-                assert.equal(own, help:find("+ is heapsift's own; the rest is as in WinDbg.", 1, true) ~= nil, word)
-                assert.equal(mark == "+ ", help:gsub("\n%+ [^\n]*", ""):find "\n  %S" == nil, word)
-                for line in help:gmatch "\n([^\n]+)" do assert.truthy(line:find "^[+ ] ", word .. ": " .. line) end
-                assert.truthy(docs:find(word, 1, true), word .. " is not in docs/shell.md")
+        local words, lines, marked = {}, {}, 0
+        for mark, list in (shell ".help"):gmatch "([+ ] )([!.?~%l][^\n]-)  [^\n]+\n" do
+            for word in list:gmatch "%S+" do
+                words[word] = mark
+                lines[#lines + 1] = ".echo == " .. word .. "\n.help " .. word
             end
+        end
+        local all, code = shell(table.concat(lines, "\n"))
+        assert.equal(0, code)
+        for word, help in ("\n" .. all):gsub("\n== ", "\1"):gmatch "\1(%S+)\n([^\1]*)" do
+            local own = help:find("\n+ ", 1, true) ~= nil
+            marked = marked + (own and 1 or 0)
+            assert.equal(own, help:find("+ is heapsift's own; the rest is as in WinDbg.", 1, true) ~= nil, word)
+            assert.equal(words[word] == "+ ", help:gsub("\n%+ [^\n]*", ""):find "\n  %S" == nil, word)
+            for line in help:gmatch "\n([^\n]+)" do assert.truthy(line:find "^[+ ] ", word .. ": " .. line) end
+            assert.truthy(docs:find(word, 1, true), word .. " is not in docs/shell.md")
         end
         assert.equal("+ ", words["!ust"])
         assert.equal("  ", words["!heap"])
-        assert.is_true(marked > 15)
+        assert.is_true(marked > 15, marked)
         assert.truthy(docs:find("| + | `!ust`, `!traces` |", 1, true))
     end)
 
@@ -192,6 +196,7 @@ describe("shell", function()
     it("keeps temporaries and the current thread", function()
         assert.equal("Evaluate expression: 11 = 0000000b\n", (shell "r @$t3 = 0n10\n? @$t3+1"))
         assert.equal("10\n", (shell "r @$t3 = 0n10\ndump:eval '$t3'"))
+        assert.truthy((shell "!address 36f0000"):find("Protect: +00000004 PAGE_READWRITE\n"))
         assert.truthy((shell "~1s\n? $teb"):find "Evaluate expression: %d+ = 7ff")
     end)
 

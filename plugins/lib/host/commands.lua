@@ -1,6 +1,7 @@
 -- commands.lua: runs the commands of the prompt. A command is a plugin of kind "command": its `words` are what people
 -- type, its `switches` what they may put behind it, and run(dump, call) prints, or with call.json returns data.
 
+local absent = require "host.absent"
 local core = require "host.core"
 local ends = require "host.ends"
 local line = require "host.line"
@@ -222,6 +223,12 @@ end
 Call.margin = margin
 Call.help = commands.help
 
+-- What to say of a word that is no command.
+local function unknown(word, known)
+    local hint = word and absent.hint(word) or ""
+    return hint ~= "" and hint or words.hint(word or "", known)
+end
+
 -- Runs one command without filters: gives its data if `json`. Raises what ends it.
 local function run_one(context, dump, text, at, json)
     local found = commands.of(context)
@@ -229,7 +236,7 @@ local function run_one(context, dump, text, at, json)
     local plugin = word and found.by_word[word]
     if not plugin then
         ends.fail("usage", ("at position %d: '%s' is no command%s; see .help"):format(at,
-            word or text:match "^%S+" or text, words.hint(word or "", found.words)), false)
+            word or text:match "^%S+" or text, unknown(word, found.words)), false)
     end
     local rest = text:sub(size + 1)
     local blank = #rest:match "^%s*"

@@ -1,6 +1,7 @@
 -- shell.lua: `heapsift shell DUMP`: reads lines from a terminal, from -c, from a file or from stdin; a line is commands
 -- or Lua.
 
+local absent = require "host.absent"
 local core = require "host.core"
 local commands = require "host.commands"
 local complete = require "host.complete"
@@ -93,7 +94,9 @@ function Shell:guard(f)
         core.memory_reached()
         complain "out of memory: see --memory-limit"
     else
-        complain((e.bug:gsub("^line:1: ", "Lua: "):gsub("^line:(%d+): ", "Lua, line %1: ")) .. (self.lua_hint or ""))
+        local hint = self:hint(e.bug)
+        local bug = hint == "" and e.bug or e.bug:gsub(" %(did you mean .-%)$", "")
+        complain((bug:gsub("^line:1: ", "Lua: "):gsub("^line:(%d+): ", "Lua, line %1: ")) .. hint)
     end
     return 5
 end
@@ -104,10 +107,14 @@ function Shell:report_rest()
     report.print(reported)
 end
 
--- What to say of Lua that fails and opens with the word of a command.
-function Shell:hint(text)
-    local word = line.word(text:match "^%s*(.*)$")
-    return word and self:known(word) and (" (%s is a command, but what follows makes the line Lua)"):format(word) or ""
+-- What to say of Lua that fails with `message` and opens with the word of a command, of ours or of WinDbg.
+function Shell:hint(message, is_syntax)
+    local word, size = line.word((self.typed or ""):match "^%s*(.*)$")
+    if not word then return "" end
+    if self:known(word) then return (" (%s is a command, but what follows makes the line Lua)"):format(word) end
+    local typed = self.typed:match("^%s*(.*)$"):sub(1, size)
+    if not is_syntax and not message:find(("unknown global '%s'"):format(typed), 1, true) then return "" end
+    return absent.hint(typed)
 end
 
 function Shell:known(word) return commands.of(self.context).by_word[word] ~= nil end
@@ -117,6 +124,7 @@ function Shell:run(text)
     if not text:find "%S" or text:find "^%s*%*" or text:find "^%s*%$%$" then return 0 end -- the debugger's comments
     if out.log() then out.log():write(self:prompt(), core.escape(text, true), "\n") end
     local code
+    self.typed = text
     if line.is_command(text, function(word) return self:known(word) end) then
         code = self:guard(function() commands.run(self.context, self.dump, text, self.json) end)
     else
@@ -124,12 +132,10 @@ function Shell:run(text)
         if not chunk then
             if more and self.may_go_on then return nil end
             complain(("at position %d: neither a command nor Lua: %s%s"):format(#text:match "^%s*" + 1,
-                (message:gsub("^line:%d+: ", "")), self:hint(text)))
+                (message:gsub("^line:%d+: ", "")), self:hint(message, true)))
             return 2
         end
-        self.lua_hint = self:hint(text)
         code = self:guard(function() show(chunk()) self:report_rest() end)
-        self.lua_hint = nil
     end
     if out.log() then out.log():flush() end
     return code

@@ -111,7 +111,10 @@ function blocks.write(world, planned, number, truth, content, tables)
         -- the blocks of one run in this heap; a row's buffers are known before the row is written
         local run, last = list[at].run, at
         while last < #list and list[last + 1].run == run do last = last + 1 end
-        if random() < 0.02 and heap.was_busy then heap:free(8 * random(2, 20)) end
+        if random() < 0.02 and heap.was_busy then
+            local gap = 8 * random(2, 20)
+            if heap:room() >= gap + 2 * abi.unit then heap:free(gap) end
+        end
         local row, link, values = nil, 0, {}
         for i = at, last do
             local block = list[i]

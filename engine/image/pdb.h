@@ -103,6 +103,29 @@ HS_MUST_CHECK enum hs_status hs_pdb_read_contributions(struct hs_pdb *pdb);
 /* The rva of section:offset in the compiler's layout; false if there is no such section. */
 bool hs_pdb_rva(const struct hs_pdb *pdb, uint16_t section, uint32_t off, uint32_t *rva_ret);
 
+/* pdb_procedures.c */
+
+/* One symbol record: `end` is the end of its bytes, inside the span it was read from. */
+struct hs_pdb_record {
+    uint16_t kind;
+    const uint8_t *bytes, *end;
+};
+
+/* The record at `off`; false if none that is whole begins there. */
+bool hs_pdb_record_at(struct hs_span records, uint64_t off, struct hs_pdb_record *record_ret);
+
+static inline size_t hs_pdb_record_size(const struct hs_pdb_record *record)
+{
+    return (size_t)(record->end - record->bytes);
+}
+
+/* The function whose record lies at `off`, and its name; false if it is none. */
+bool hs_pdb_procedure_of_record(struct hs_pdb *pdb, struct hs_span records, uint64_t off,
+                                struct hs_pdb_procedure *procedure_ret);
+/* The functions of object file `idx`, read when first asked for; NULL when out of memory. */
+const struct hs_pdb_procedures *hs_pdb_procedures_of(struct hs_pdb *pdb, size_t idx);
+void hs_pdb_procedures_destroy(struct hs_pdb_procedures *procedures);
+
 /* pdb_symbols.c */
 void hs_pdb_drop_symbols(struct hs_pdb *pdb);
 

@@ -1,6 +1,6 @@
 /* pdb_symbols.c - the symbols of a PDB by address and by name.
- * Publics and data are indexed once, whole; functions an object file at a time, when an address in it is asked for.
- * Record layouts: CodeView, as LLVM's CodeViewSymbols and Microsoft's published cvinfo.h have them. */
+ * Publics and data are indexed once, whole; functions an object file at a time, when an address in it is asked for
+ * (pdb_procedures.c). */
 #include "image/pdb.h"
 #include "image/pe.h"
 
@@ -9,150 +9,20 @@
 #define KIND_LDATA 0x110cu
 #define KIND_GDATA 0x110du
 #define KIND_PUBLIC 0x110eu
-#define KIND_THUNK 0x1102u
 #define KIND_PROCEDURE_REF 0x1125u
 #define KIND_LOCAL_PROCEDURE_REF 0x1127u
 #define DATA_NAME_OFF 14u /* of data, publics and references alike */
-#define MODULE_SIGNATURE_SIZE 4u
-#define PROCEDURE_SIZE_MIN 26u /* the shortest record that read_procedure takes */
 #define HASH_HEADER_SIZE 16u
 #define HASH_SIGNATURE 0xffffffffu
 #define PUBLICS_HEADER_SIZE 28u
 
-/* One record: `end` is the end of its bytes, inside the span it was read from. */
-struct record {
-    uint16_t kind;
-    const uint8_t *bytes, *end;
-};
-
-static bool record_at(struct hs_span records, uint64_t off, struct record *record_ret)
-{
-    uint16_t size;
-
-    if (!hs_span_u16(records, off, &size) || size < 2 || (uint64_t)size + 2 > records.size - off)
-        return false;
-    record_ret->bytes = records.bytes + off;
-    record_ret->end = record_ret->bytes + size + 2;
-    record_ret->kind = hs_load_u16(record_ret->bytes + 2);
-    return true;
-}
-
-static size_t record_size(const struct record *record)
-{
-    return (size_t)(record->end - record->bytes);
-}
-
-/* ---- functions of one object file ---- */
-
-/* The function that a record is: false if it is none. Its name begins at bytes + *name_off_ret. */
-static bool read_procedure(const struct hs_pdb *pdb, const struct record *record, struct hs_pdb_procedure *ret,
-                           uint32_t *name_off_ret)
-{
-    switch (record->kind) {
-    case 0x110f:
-    case 0x1110: /* S_LPROC32, S_GPROC32 */
-    case 0x1146:
-    case 0x1147: /* with ids in place of types */
-    case 0x1155:
-    case 0x1156: /* deferred procedure calls */
-        if (record_size(record) < 40)
-            return false;
-        ret->size = hs_load_u32(record->bytes + 16);
-        *name_off_ret = 39;
-        return hs_pdb_rva(pdb, hs_load_u16(record->bytes + 36), hs_load_u32(record->bytes + 32), &ret->rva);
-    case KIND_THUNK:
-        if (record_size(record) < 26)
-            return false;
-        ret->size = hs_load_u16(record->bytes + 22);
-        *name_off_ret = 25;
-        return hs_pdb_rva(pdb, hs_load_u16(record->bytes + 20), hs_load_u32(record->bytes + 16), &ret->rva);
-    default: return false;
-    }
-}
-
-/* The function whose record lies at `off`, and its name. */
-static bool procedure_of_record(struct hs_pdb *pdb, struct hs_span records, uint64_t off,
-                                struct hs_pdb_procedure *procedure_ret)
-{
-    struct record record;
-    uint32_t name_off;
-    const char *name;
-
-    if (!record_at(records, off, &record) || !read_procedure(pdb, &record, procedure_ret, &name_off))
-        return false;
-    name = hs_pdb_text(pdb, record.bytes + name_off, record.end);
-    procedure_ret->name = name && *name ? name : NULL;
-    return true;
-}
-
-/* Names are found here, where the records are walked anyway: a look-up then goes without them. */
-static bool load_procedures(struct hs_pdb *pdb, const struct hs_pdb_module *module,
-                            struct hs_pdb_procedures *procedures)
-{
-    enum hs_status status = hs_msf_load(&pdb->msf, module->stream, 0, module->size, &procedures->records);
-    size_t capacity = (size_t)procedures->records.span.size / PROCEDURE_SIZE_MIN + 1, first = capacity, count;
-    struct hs_rva_key *keys, *sorted;
-    struct hs_pdb_procedure procedure;
-    struct record record;
-    uint32_t name_off;
-
-    if (status != HS_OK)
-        return status != HS_ERR_MEMORY; /* what is damaged has no functions */
-    keys = malloc(2 * capacity * sizeof *keys);
-    if (!keys)
-        return false;
-    /* From the end on: of those folded into one address, the first record comes last. */
-    for (uint64_t off = MODULE_SIGNATURE_SIZE; record_at(procedures->records.span, off, &record);
-         off += record_size(&record))
-        if (read_procedure(pdb, &record, &procedure, &name_off))
-            keys[--first] = (struct hs_rva_key){procedure.rva, (uint32_t)off};
-    count = capacity - first;
-    sorted = hs_sort_rvas(keys + first, keys + capacity, count);
-    procedures->sorted = malloc((count + 1) * sizeof *procedures->sorted);
-    for (size_t i = 0; i < count && procedures->sorted; i++)
-        if (procedure_of_record(pdb, procedures->records.span, sorted[i].idx, &procedure))
-            procedures->sorted[procedures->count++] = procedure;
-    free(keys);
-    return procedures->sorted &&
-           hs_slices_init(&procedures->slices, procedures->sorted, procedures->count, sizeof *procedures->sorted);
-}
-
-static void free_procedures(struct hs_pdb_procedures *procedures)
-{
-    if (!procedures)
-        return;
-    hs_msf_unload(&procedures->records);
-    hs_slices_deinit(&procedures->slices);
-    free(procedures->sorted);
-    free(procedures);
-}
-
-/* The functions of object file `idx`, read when first asked for; NULL when out of memory. */
-static const struct hs_pdb_procedures *procedures_of(struct hs_pdb *pdb, size_t idx)
-{
-    struct hs_pdb_module *module = &pdb->modules[idx];
-    struct hs_pdb_procedures *procedures = atomic_load_explicit(&module->procedures, memory_order_acquire),
-                             *other = NULL;
-
-    if (procedures || !(procedures = calloc(1, sizeof *procedures)))
-        return procedures;
-    if (!load_procedures(pdb, module, procedures)) {
-        free_procedures(procedures);
-        return NULL;
-    }
-    if (atomic_compare_exchange_strong(&module->procedures, &other, procedures))
-        return procedures;
-    free_procedures(procedures); /* another thread was first */
-    return other;
-}
-
 /* ---- publics and data ---- */
 
 /* Address of a public or of data; false for any other record. */
-static bool read_entry(const struct hs_pdb *pdb, const struct record *record, uint32_t *rva_ret)
+static bool read_entry(const struct hs_pdb *pdb, const struct hs_pdb_record *record, uint32_t *rva_ret)
 {
     return (record->kind == KIND_PUBLIC || record->kind == KIND_GDATA || record->kind == KIND_LDATA) &&
-           record_size(record) > DATA_NAME_OFF &&
+           hs_pdb_record_size(record) > DATA_NAME_OFF &&
            hs_pdb_rva(pdb, hs_load_u16(record->bytes + 12), hs_load_u32(record->bytes + 8), rva_ret);
 }
 
@@ -177,12 +47,12 @@ static void drop_overlaps(struct hs_pdb *pdb, size_t from)
 {
     uint64_t end = 0;
     size_t kept = from;
-    struct record record;
+    struct hs_pdb_record record;
 
     for (size_t i = from; i < pdb->live_count; i++) {
-        if (pdb->live[i] < end || !record_at(pdb->records.span, pdb->live[i], &record))
+        if (pdb->live[i] < end || !hs_pdb_record_at(pdb->records.span, pdb->live[i], &record))
             continue;
-        end = pdb->live[i] + record_size(&record);
+        end = pdb->live[i] + hs_pdb_record_size(&record);
         pdb->live[kept++] = pdb->live[i];
     }
     pdb->live_count = kept;
@@ -240,7 +110,7 @@ static bool is_better(const struct hs_pdb *pdb, uint32_t a, uint32_t b)
 static enum hs_status sort_entries(struct hs_pdb *pdb)
 {
     struct hs_rva_key *keys = malloc((pdb->live_count + 1) * 2 * sizeof *keys), *sorted;
-    struct record record;
+    struct hs_pdb_record record;
     size_t count = 0;
 
     if (!keys)
@@ -248,7 +118,7 @@ static enum hs_status sort_entries(struct hs_pdb *pdb)
     for (size_t i = 0; i < pdb->live_count; i++) {
         uint32_t rva;
 
-        if (record_at(pdb->records.span, pdb->live[i], &record) && read_entry(pdb, &record, &rva))
+        if (hs_pdb_record_at(pdb->records.span, pdb->live[i], &record) && read_entry(pdb, &record, &rva))
             keys[count++] = (struct hs_rva_key){rva, pdb->live[i]};
     }
     sorted = hs_sort_rvas(keys, keys + pdb->live_count + 1, count);
@@ -282,7 +152,7 @@ static enum hs_status load_omap(const struct hs_pdb *pdb, uint16_t stream, struc
 static void drop_index(struct hs_pdb *pdb)
 {
     for (size_t i = 0; i < pdb->module_count; i++)
-        free_procedures(atomic_load(&pdb->modules[i].procedures));
+        hs_pdb_procedures_destroy(atomic_load(&pdb->modules[i].procedures));
     hs_msf_unload(&pdb->to_source.bytes);
     hs_msf_unload(&pdb->from_source.bytes);
     hs_slices_deinit(&pdb->contribution_slices);
@@ -412,10 +282,10 @@ static bool fill_procedure(const struct hs_pdb_procedure *procedure, struct hs_p
 
 static bool fill_entry(struct hs_pdb *pdb, const struct hs_pdb_entry *entry, struct hs_pdb_symbol *symbol_ret)
 {
-    struct record record;
+    struct hs_pdb_record record;
 
     *symbol_ret = (struct hs_pdb_symbol){.rva = entry->rva};
-    if (!record_at(pdb->records.span, entry->off, &record))
+    if (!hs_pdb_record_at(pdb->records.span, entry->off, &record))
         return false;
     symbol_ret->is_public = record.kind == KIND_PUBLIC;
     symbol_ret->is_data = record.kind != KIND_PUBLIC;
@@ -426,7 +296,7 @@ static bool fill_entry(struct hs_pdb *pdb, const struct hs_pdb_entry *entry, str
 /* The last function of object file `module` that begins at or below `rva`. */
 static bool procedure_at(struct hs_pdb *pdb, size_t module, uint32_t rva, struct hs_pdb_symbol *symbol_ret)
 {
-    const struct hs_pdb_procedures *procedures = module < pdb->module_count ? procedures_of(pdb, module) : NULL;
+    const struct hs_pdb_procedures *procedures = module < pdb->module_count ? hs_pdb_procedures_of(pdb, module) : NULL;
     size_t idx =
         procedures ? hs_slices_at(&procedures->slices, procedures->sorted, sizeof *procedures->sorted, rva) : SIZE_MAX;
 
@@ -486,7 +356,7 @@ static uint64_t hash_name(const char *name, size_t size)
 }
 
 /* The plain name in a record of publics or globals; its length, 0 for a record that names no address. */
-static size_t plain_name(const struct hs_pdb *pdb, const struct record *record, const char **name_ret)
+static size_t plain_name(const struct hs_pdb *pdb, const struct hs_pdb_record *record, const char **name_ret)
 {
     const uint8_t *name = record->bytes + DATA_NAME_OFF, *end;
     size_t size;
@@ -510,14 +380,14 @@ static size_t plain_name(const struct hs_pdb *pdb, const struct record *record, 
 /* False when out of memory; what there is by then stays, and the next call goes on. */
 static bool build_names(struct hs_pdb *pdb)
 {
-    struct record record;
+    struct hs_pdb_record record;
 
     for (size_t i = 0; i < pdb->live_count; i++) {
         const char *name;
         uint64_t *value;
         size_t size;
 
-        if (!record_at(pdb->records.span, pdb->live[i], &record) || !(size = plain_name(pdb, &record, &name)))
+        if (!hs_pdb_record_at(pdb->records.span, pdb->live[i], &record) || !(size = plain_name(pdb, &record, &name)))
             continue;
         value = hs_map_value(&pdb->names, hash_name(name, size));
         if (!value)
@@ -532,14 +402,14 @@ static bool build_names(struct hs_pdb *pdb)
 static bool symbol_of_record(struct hs_pdb *pdb, uint64_t off, const char *name, size_t size,
                              struct hs_pdb_symbol *symbol_ret)
 {
-    struct record record;
+    struct hs_pdb_record record;
     struct hs_pdb_procedure procedure;
     const struct hs_pdb_procedures *procedures;
     const char *found;
     uint32_t rva;
     size_t module;
 
-    if (!record_at(pdb->records.span, off, &record) || plain_name(pdb, &record, &found) != size ||
+    if (!hs_pdb_record_at(pdb->records.span, off, &record) || plain_name(pdb, &record, &found) != size ||
         memcmp(found, name, size) != 0)
         return false;
     if (read_entry(pdb, &record, &rva)) {
@@ -550,9 +420,9 @@ static bool symbol_of_record(struct hs_pdb *pdb, uint64_t off, const char *name,
     if (record.kind != KIND_PROCEDURE_REF && record.kind != KIND_LOCAL_PROCEDURE_REF)
         return false;
     module = (size_t)hs_load_u16(record.bytes + 12) - 1; /* counted from 1 */
-    if (module >= pdb->module_count || !(procedures = procedures_of(pdb, module)))
+    if (module >= pdb->module_count || !(procedures = hs_pdb_procedures_of(pdb, module)))
         return false;
-    return procedure_of_record(pdb, procedures->records.span, hs_load_u32(record.bytes + 8), &procedure) &&
+    return hs_pdb_procedure_of_record(pdb, procedures->records.span, hs_load_u32(record.bytes + 8), &procedure) &&
            fill_procedure(&procedure, symbol_ret);
 }
 
@@ -588,7 +458,7 @@ bool hs_pdb_next(struct hs_pdb *pdb, struct hs_pdb_cursor *cursor, struct hs_pdb
             move_rva(&pdb->from_source, symbol_ret->rva, &symbol_ret->rva))
             return true;
     for (; cursor->module < pdb->module_count; cursor->module++, cursor->procedure = 0) {
-        const struct hs_pdb_procedures *procedures = procedures_of(pdb, cursor->module);
+        const struct hs_pdb_procedures *procedures = hs_pdb_procedures_of(pdb, cursor->module);
 
         while (procedures && cursor->procedure < procedures->count)
             if (fill_procedure(&procedures->sorted[cursor->procedure++], symbol_ret) &&

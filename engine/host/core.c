@@ -223,15 +223,6 @@ static int core_set_windbg_names(lua_State *lua)
     return 0;
 }
 
-/* core.set_symbol_path(text): see HS_BIND_SYMBOL_PATH */
-static int core_set_symbol_path(lua_State *lua)
-{
-    luaL_checkstring(lua, 1);
-    lua_settop(lua, 1);
-    lua_setfield(lua, LUA_REGISTRYINDEX, HS_BIND_SYMBOL_PATH);
-    return 0;
-}
-
 /* core.set_name_form("short" | "full" | "raw") */
 static int core_set_name_form(lua_State *lua)
 {
@@ -241,63 +232,41 @@ static int core_set_name_form(lua_State *lua)
     return 0;
 }
 
-/* core.set_undecorate(function): see HS_BIND_UNDECORATE */
-static int core_set_undecorate(lua_State *lua)
-{
-    luaL_checktype(lua, 1, LUA_TFUNCTION);
-    lua_settop(lua, 1);
-    lua_setfield(lua, LUA_REGISTRYINDEX, HS_BIND_UNDECORATE);
-    return 0;
-}
-
 static int core_set_text_to_stderr(lua_State *lua)
 {
     host_of(lua)->text_to_stderr = lua_toboolean(lua, 1);
     return 0;
 }
 
-/* core.set_callers(function): see HS_BIND_CALLERS */
-static int core_set_callers(lua_State *lua)
+/* What the host hands to bind/ through the registry: core.set_NAME(value); see the keys in bind.h. */
+static const struct handed {
+    const char *name, *key;
+    int type; /* of the value; LUA_TNIL: any */
+} handed[] = {
+    {"set_symbol_path", HS_BIND_SYMBOL_PATH, LUA_TSTRING}, {"set_undecorate", HS_BIND_UNDECORATE, LUA_TFUNCTION},
+    {"set_callers", HS_BIND_CALLERS, LUA_TFUNCTION},       {"set_filter", HS_BIND_FILTER, LUA_TFUNCTION},
+    {"set_answers", HS_BIND_ANSWERS, LUA_TTABLE},          {"set_attribute", HS_BIND_ATTRIBUTE, LUA_TFUNCTION},
+    {"set_label_source", HS_BIND_LABEL_SOURCE, LUA_TNIL},
+};
+
+static int core_set_handed(lua_State *lua)
 {
-    luaL_checktype(lua, 1, LUA_TFUNCTION);
+    const struct handed *one = &handed[lua_tointeger(lua, lua_upvalueindex(1))];
+    if (one->type != LUA_TNIL)
+        luaL_checktype(lua, 1, one->type);
     lua_settop(lua, 1);
-    lua_setfield(lua, LUA_REGISTRYINDEX, HS_BIND_CALLERS);
+    lua_setfield(lua, LUA_REGISTRYINDEX, one->key);
     return 0;
 }
 
-/* core.set_filter(function): see HS_BIND_FILTER */
-static int core_set_filter(lua_State *lua)
+/* Adds them to the table at the stack top. */
+static void add_handed(lua_State *lua)
 {
-    luaL_checktype(lua, 1, LUA_TFUNCTION);
-    lua_settop(lua, 1);
-    lua_setfield(lua, LUA_REGISTRYINDEX, HS_BIND_FILTER);
-    return 0;
-}
-
-/* core.set_answers(table): see HS_BIND_ANSWERS */
-static int core_set_answers(lua_State *lua)
-{
-    luaL_checktype(lua, 1, LUA_TTABLE);
-    lua_settop(lua, 1);
-    lua_setfield(lua, LUA_REGISTRYINDEX, HS_BIND_ANSWERS);
-    return 0;
-}
-
-/* core.set_attribute(function): see HS_BIND_ATTRIBUTE */
-static int core_set_attribute(lua_State *lua)
-{
-    luaL_checktype(lua, 1, LUA_TFUNCTION);
-    lua_settop(lua, 1);
-    lua_setfield(lua, LUA_REGISTRYINDEX, HS_BIND_ATTRIBUTE);
-    return 0;
-}
-
-/* core.set_label_source(text or nil): see HS_BIND_LABEL_SOURCE */
-static int core_set_label_source(lua_State *lua)
-{
-    lua_settop(lua, 1);
-    lua_setfield(lua, LUA_REGISTRYINDEX, HS_BIND_LABEL_SOURCE);
-    return 0;
+    for (size_t i = 0; i < sizeof handed / sizeof *handed; i++) {
+        lua_pushinteger(lua, (lua_Integer)i);
+        lua_pushcclosure(lua, core_set_handed, 1);
+        lua_setfield(lua, -2, handed[i].name);
+    }
 }
 
 /* core.set_ends(fail, stop): see HOST_FAIL and HOST_STOP */
@@ -357,7 +326,6 @@ void host_core_push(lua_State *lua)
 {
     static const luaL_Reg functions[] = {
         {"attribution", bind_attribution_new},
-        {"set_attribute", core_set_attribute},
         {"print", core_print},
         {"write", core_write},
         {"write_raw", core_write_raw},
@@ -373,15 +341,8 @@ void host_core_push(lua_State *lua)
         {"set_input", core_set_input},
         {"set_progress", core_set_progress},
         {"set_windbg_names", core_set_windbg_names},
-        {"set_symbol_path", core_set_symbol_path},
         {"set_text_to_stderr", core_set_text_to_stderr},
-        {"set_callers", core_set_callers},
-        {"set_filter", core_set_filter},
-        {"set_undecorate", core_set_undecorate},
         {"set_name_form", core_set_name_form},
-
-        {"set_answers", core_set_answers},
-        {"set_label_source", core_set_label_source},
         {"set_ends", core_set_ends},
         {"incomplete", core_incomplete},
         {"rows", core_rows},
@@ -392,6 +353,7 @@ void host_core_push(lua_State *lua)
     host_output_create(lua);
     host_results_create(lua);
     luaL_newlib(lua, functions);
+    add_handed(lua);
     bind_native_push_functions(lua);
     lua_setfield(lua, -2, "native");
     host_store_add(lua);

@@ -1,5 +1,6 @@
 /* base_test.c - engine/base/: bytes, text, arena, look-up, errors, notes, parallel loops, jobs. */
 #include "base/base.h"
+#include "failing.h"
 
 #include <inttypes.h>
 #include <limits.h>
@@ -9,32 +10,6 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
-
-/* ---- allocations that fail ---- */
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *bytes, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *bytes, size_t size);
-
-static bool memory_is_gone;
-
-void *__wrap_malloc(size_t size)
-{
-    return memory_is_gone ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return memory_is_gone ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *bytes, size_t size)
-{
-    return memory_is_gone ? NULL : __real_realloc(bytes, size);
-}
 
 /* ---- bytes ---- */
 
@@ -192,9 +167,9 @@ static void test_text_out_of_memory(void **state)
     big[sizeof big - 1] = 0;
     hs_text_init(&text);
     hs_text_add(&text, "kept");
-    memory_is_gone = true;
+    allocations_fail(0, ULONG_MAX);
     hs_text_add(&text, "%s", big);
-    memory_is_gone = false;
+    allocations_succeed();
     assert_true(text.failed);
     assert_string_equal(text.bytes, "kept");
     hs_text_add(&text, "not added any more");
@@ -204,9 +179,9 @@ static void test_text_out_of_memory(void **state)
     assert_true(text.failed);
     hs_text_deinit(&text);
     assert_false(text.failed);
-    memory_is_gone = true;
+    allocations_fail(0, ULONG_MAX);
     hs_text_add_escaped(&text, "x", 1, false);
-    memory_is_gone = false;
+    allocations_succeed();
     assert_true(text.failed);
     assert_null(text.bytes);
     hs_text_deinit(&text);
@@ -388,9 +363,9 @@ static void test_arena(void **state)
     assert_null(hs_arena_alloc(&arena, UINT64_MAX - 15, 1));
     assert_string_equal(hs_arena_string(&arena, "copied"), "copied");
     assert_string_equal(hs_arena_string(&arena, ""), "");
-    memory_is_gone = true;
+    allocations_fail(0, ULONG_MAX);
     assert_null(hs_arena_alloc(&arena, 200000, 1));
-    memory_is_gone = false;
+    allocations_succeed();
     for (size_t k = 0; k < 100000; k++)
         assert_int_equal(seen[9][k], 10);
     hs_arena_deinit(&arena);
@@ -530,9 +505,9 @@ static void test_notes(void **state)
     long_text[sizeof long_text - 1] = 0;
     hs_notes_add(&notes, "%s", long_text);
     assert_in_range(strlen(hs_notes_line(&notes, 0)), 200, 1000);
-    memory_is_gone = true;
+    allocations_fail(0, ULONG_MAX);
     hs_notes_add(&notes, "lost for want of memory");
-    memory_is_gone = false;
+    allocations_succeed();
     assert_int_equal(hs_notes_lines(&notes), 2);
     assert_non_null(strstr(hs_notes_line(&notes, 1), "1 more"));
     hs_notes_deinit(&notes);
@@ -621,9 +596,9 @@ static void test_job(void **state)
     hs_job_start(NULL, 5);
     hs_job_advance(NULL, 5);
     assert_false(hs_job_stopped(NULL));
-    memory_is_gone = true;
+    allocations_fail(0, ULONG_MAX);
     job = hs_job_create();
-    memory_is_gone = false;
+    allocations_succeed();
     assert_null(job);
 }
 

@@ -4,6 +4,7 @@
 
 #include "minidump_writer.h"
 #include "pe_writer.h"
+#include "failing.h"
 
 #include <limits.h>
 #include <setjmp.h>
@@ -13,47 +14,6 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-
-/* ---- allocations that fail ---- */
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *bytes, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *bytes, size_t size);
-
-static unsigned long made, fail_from = ULONG_MAX, fail_to = ULONG_MAX;
-
-static bool may_allocate(void)
-{
-    unsigned long number = made++;
-
-    return number < fail_from || number >= fail_to;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return may_allocate() ? __real_malloc(size) : NULL;
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return may_allocate() ? __real_calloc(count, size) : NULL;
-}
-
-void *__wrap_realloc(void *bytes, size_t size)
-{
-    return may_allocate() ? __real_realloc(bytes, size) : NULL;
-}
-
-/* Every allocation from the `from`-th on fails, up to the `to`-th, counted from now. */
-static void set_failures(unsigned long from, unsigned long to)
-{
-    made = 0;
-    fail_from = from;
-    fail_to = to;
-}
 
 /* ---- a dump, asked everything that needs memory ---- */
 
@@ -104,9 +64,9 @@ static void run_short(const char *path, const void *bytes, size_t size)
     struct shortages none = {0, 0};
     unsigned long all;
 
-    set_failures(ULONG_MAX, ULONG_MAX);
+    allocations_succeed();
     assert_int_equal(open_and_ask(path, bytes, size, &none), HS_OK);
-    all = made;
+    all = allocations_succeed();
     assert_in_range(all, 20, 10000);
     for (int alone = 0; alone < 2; alone++) {
         struct shortages later = {0, 0};
@@ -115,9 +75,9 @@ static void run_short(const char *path, const void *bytes, size_t size)
         for (unsigned long n = 0; n < all; n++) {
             enum hs_status status;
 
-            set_failures(n, alone ? n + 1 : ULONG_MAX);
+            allocations_fail(n, alone ? n + 1 : ULONG_MAX);
             status = open_and_ask(path, bytes, size, &later);
-            set_failures(ULONG_MAX, ULONG_MAX);
+            allocations_succeed();
             refused += status != HS_OK;
         }
         assert_true(refused >= 10 && later.images && later.searches); /* it was really short of memory */
@@ -142,7 +102,7 @@ static void test_bytes(void **state)
         struct pe_writer image;
         uint8_t *exact;
 
-        set_failures(ULONG_MAX, ULONG_MAX);
+        allocations_succeed();
         pe_write(&image, options.is_64);
         options.image = image.bytes;
         options.image_size = IMAGE_SIZE;
@@ -208,12 +168,13 @@ static void test_many_modules(void **state)
     for (unsigned long from_end = 0; from_end <= 40; from_end++) { /* 0: to count them */
         struct hs_dump *dump = NULL;
         enum hs_status status;
+        unsigned long made;
 
-        set_failures(from_end ? all - from_end : ULONG_MAX, ULONG_MAX);
+        allocations_fail(from_end ? all - from_end : ULONG_MAX, ULONG_MAX);
         status = hs_dump_open_bytes("test.dmp", bytes, size, &one_thread, &dump, NULL);
+        made = allocations_succeed();
         if (!from_end)
             all = made;
-        set_failures(ULONG_MAX, ULONG_MAX);
         refused += status == HS_ERR_MEMORY;
         assert_true(status == HS_OK || status == HS_ERR_MEMORY);
         if (status == HS_OK)

@@ -10,42 +10,10 @@
 #include <cmocka.h>
 
 #include "pdb_exercise.h"
+#include "failing.h"
 
 #define MUTATIONS 1500u
 #define STREAMS_MAX 40000u
-
-/* ---- allocations that fail ---- */
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *bytes, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *bytes, size_t size);
-
-static unsigned long made, fail_from = ULONG_MAX, fail_to = ULONG_MAX;
-
-static bool may_allocate(void)
-{
-    unsigned long number = made++;
-
-    return number < fail_from || number >= fail_to;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return may_allocate() ? __real_malloc(size) : NULL;
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return may_allocate() ? __real_calloc(count, size) : NULL;
-}
-
-void *__wrap_realloc(void *bytes, size_t size)
-{
-    return may_allocate() ? __real_realloc(bytes, size) : NULL;
-}
 
 /* ---- fixtures, and a writer of containers that shares nothing with the reader ---- */
 
@@ -566,18 +534,16 @@ static void test_memory(void **state)
     (void)state;
     again = put_together(streams, 512, true); /* nothing can be borrowed */
     for (int that_and_later = 0; that_and_later < 2; that_and_later++) {
-        made = 0;
+        allocations_succeed();
         assert_int_equal(ask_pdb((struct hs_span){again.bytes, again.size}, &answers), HS_OK);
-        needed = made;
+        needed = allocations_succeed();
         assert_true(needed > 10);
         for (unsigned long n = 0; n < needed; n++) {
             enum hs_status status;
 
-            made = 0;
-            fail_from = n;
-            fail_to = that_and_later ? ULONG_MAX : n + 1;
+            allocations_fail(n, that_and_later ? ULONG_MAX : n + 1);
             status = ask_pdb((struct hs_span){again.bytes, again.size}, &answers);
-            fail_from = fail_to = ULONG_MAX;
+            allocations_succeed();
             assert_true(status == HS_OK || status == HS_ERR_MEMORY);
         }
     }

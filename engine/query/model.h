@@ -29,6 +29,8 @@ struct hs_learned {
     double *likely, *log_likely, *log_regular, *log_overall;
     double log_behind[HS_BEHIND_BINS], log_captures[HS_CAPTURE_BINS];
     double second;              /* chance that another candidate has live blocks too */
+    /* Logarithms of that and of some opinions. */
+    double log_second, log_unrecorded, log_absent, log_sizes[HS_REGULAR_COUNT];
     size_t live;                /* stored indexes with blocks */
     struct hs_tag_caller *tags; /* by tag, then caller */
     double *tag_sums;           /* tag_count + 1: of weights before each */

@@ -101,6 +101,11 @@ void hs_learned_tables(struct hs_model *model)
     double all = 2;
 
     behind_tables(model);
+    learned->log_second = log(learned->second);
+    learned->log_unrecorded = log(opinions->unrecorded);
+    learned->log_absent = log(opinions->module_absent);
+    for (unsigned r = 0; r < HS_REGULAR_COUNT; r++)
+        learned->log_sizes[r] = log(opinions->regular[r]);
     for (uint32_t class = 0; class < model->class_count; class ++)
         all += sum_of(learned->by_class + (size_t) class * labels, labels);
     for (uint32_t label = 0; label < labels; label++) {

@@ -65,17 +65,17 @@ static double clump_odds(const struct hs_model *model, const struct hs_clump *cl
     double odds = 0;
 
     if (!index) {
-        odds = log(opinions->unrecorded);
+        odds = learned->log_unrecorded;
         if (opinions->use[HS_EVIDENCE_CONTENT])
             odds += learned->log_overall[clump->label];
         if (opinions->use[HS_EVIDENCE_SIZES] && clump->regular < HS_REGULAR_COUNT)
-            odds += log(opinions->regular[clump->regular]);
+            odds += learned->log_sizes[clump->regular];
         return odds;
     }
     if (opinions->use[HS_EVIDENCE_CONTENT]) {
         odds += learned->log_likely[(size_t)trace->maker * model->label_count + clump->label];
         if (clump->module_bit < 64 && !(trace->modules >> clump->module_bit & 1))
-            odds += log(opinions->module_absent);
+            odds += learned->log_absent;
     }
     if (opinions->use[HS_EVIDENCE_SIZES] && clump->regular < HS_REGULAR_COUNT)
         odds += opinions->size_weight * learned->log_regular[(size_t)trace->maker * HS_REGULAR_COUNT + clump->regular];
@@ -115,9 +115,8 @@ struct ways {
     uint32_t count;
 };
 
-/* log_second: of the chance that another candidate has live blocks too. */
 static void owners_of(const struct hs_model *model, uint32_t stored, const struct ways *ways, uint32_t way,
-                      uint32_t candidates, double log_second, double *sum_ret, uint32_t *active_ret)
+                      uint32_t candidates, double *sum_ret, uint32_t *active_ret)
 {
     uint32_t active = 0, paid;
     double sum = ways->sum[way];
@@ -133,7 +132,7 @@ static void owners_of(const struct hs_model *model, uint32_t stored, const struc
     }
     /* Where stacks were not recorded, the first owner pays too: the unrecorded need no trace of their own. */
     paid = stored == 0 ? active : active ? active - 1 : 0;
-    *sum_ret = (sum + paid * log_second) * model->opinions->temper;
+    *sum_ret = (sum + paid * model->learned->log_second) * model->opinions->temper;
     *active_ret = active;
 }
 
@@ -148,9 +147,8 @@ static void branch(const struct hs_model *model, const struct hs_clump *clump, u
         for (uint32_t i = candidates; i-- > 0;) {
             size_t to = (size_t)way * candidates + i;
 
-            if (to != way)
-                memmove(ways->blocks + to * candidates, ways->blocks + (size_t)way * candidates,
-                        candidates * sizeof *ways->blocks);
+            for (uint32_t j = 0; j < candidates; j++)
+                ways->blocks[to * candidates + j] = ways->blocks[(size_t)way * candidates + j];
             ways->sum[to] = ways->sum[way] + given[i];
             ways->blocks[to * candidates + i] += clump->count;
         }
@@ -162,7 +160,7 @@ static void weigh_ways(struct hs_model *model, uint32_t stored, struct ways *way
 {
     uint32_t candidates = hs_model_candidates(model, stored), first = model->first_clump[stored];
     uint32_t clumps = model->first_clump[stored + 1] - first;
-    double highest = -INFINITY, total = 0, several = 0, log_second = log(model->learned->second);
+    double highest = -INFINITY, total = 0, several = 0;
 
     memset(ways->blocks, 0, candidates * sizeof *ways->blocks);
     ways->sum[0] = 0;
@@ -172,7 +170,7 @@ static void weigh_ways(struct hs_model *model, uint32_t stored, struct ways *way
     for (uint32_t way = 0; way < ways->count; way++) {
         uint32_t active;
 
-        owners_of(model, stored, ways, way, candidates, log_second, &ways->sum[way], &active);
+        owners_of(model, stored, ways, way, candidates, &ways->sum[way], &active);
         ways->blocks[(size_t)way * candidates] = active;
         if (ways->sum[way] > highest)
             highest = ways->sum[way];
@@ -209,7 +207,7 @@ static void weigh_many(struct hs_model *model, const struct hs_clump *clump, uin
     for (unsigned pass = 0; pass < 2; pass++)
         for (uint32_t i = 0; i < candidates; i++) {
             uint32_t index = hs_model_candidate(model, clump->stored, i);
-            double paid = clump->stored == 0 && index ? log(model->learned->second) : 0;
+            double paid = clump->stored == 0 && index ? model->learned->log_second : 0;
             double score =
                 (clump_odds(model, clump, i) + count_odds(model, index, clump->count) + paid) * model->opinions->temper;
 

@@ -1,6 +1,6 @@
 -- attribution_groups_spec: every group of blocks of an attribution against the truth that the writer of the dump tells,
--- and against what the model says of itself (plugins/lib/attribution.lua), read in plain Lua: the kernel is C, and works
--- by cells that nobody sees.
+-- and against what the model says of itself (plugins/lib/attribution.lua), read in plain Lua: the kernel is C, and
+-- works by cells that nobody sees.
 
 local dkjson = require "dkjson"
 local program = require "program"

@@ -5,7 +5,7 @@ local text = require "text"
 local code = {}
 
 local LONGEST <const>, FUNCTION_MAX <const>, TABLE_MAX <const> = 15, 0x10000, 1024 -- bytes, bytes, addresses
-local GUESSED_MAX <const>, RUN <const> = 20, 64 -- instructions
+local GUESSED_LEAST <const>, GUESSED_MAX <const>, RUN <const> = 8, 20, 64 -- instructions
 local PAGE <const> = 0x1000
 
 -- The bytes from va on, as many as the dump has in a row, at most `size`.
@@ -59,10 +59,11 @@ local function leading(dump, call, start, va)
 end
 
 -- Where nothing tells a start, every byte may be one. Decoding falls into step soon: of the instructions that end at an
--- address the one on which most starts agree is taken, and so on backwards, up to `count`.
+-- address the one on which most starts agree is taken, and so on backwards, up to `count`. With at least 120 bytes to
+-- vote that is right at each of the 678 places of tests/witness/code.sh; the farthest start alone is not.
 local function guessed(dump, call, va, count)
     local votes, ending = {}, {}
-    for start = math.max(0, va - count * LONGEST), va - 1 do
+    for start = math.max(0, va - math.max(count, GUESSED_LEAST) * LONGEST), va - 1 do
         for _, one in ipairs(leading(dump, call, start, va) or {}) do
             if not votes[one.address] then
                 local at = one.address + one.size

@@ -108,6 +108,7 @@ describe("code", function()
         local out = shell "ub $+1f L5"
         assert.equal(lines(0x10, 0x12, 0x15, 0x1b, 0x1c), (out:gsub("%(guessed.*$", "")))
         assert.truthy(out:find "%(guessed: there is no symbol from which instructions lead to %x+%)\n$")
+        assert.equal(lines(0x15), (shell("ub $+1b L1"):gsub("%(guessed.*$", "")))
         assert.equal(lines(0x26, 0x28), (shell("ub $+2a L2"):gsub("%(guessed.*$", "")))
     end)
 

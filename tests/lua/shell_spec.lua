@@ -49,6 +49,15 @@ describe("shell", function()
     it("stops a command whose output nobody wants any more", function()
         assert.equal("2\nnext\n", (shell "!heap -h 36f0000 | head 2 | count; .echo next | head 1"))
         assert.equal("", (shell "lm | head 0"))
+        os.execute(("mkdir -p '%s/endless'"):format(folder))
+        local file = assert(io.open(folder .. "/endless/endless.lua", "wb"))
+        file:write [[return { name = "endless", kind = "command", words = { "!endless" }, summary = "does not end",
+            run = function() local n = 0 while true do n = n + 1 print(n) end end }]]
+        file:close()
+        local plugins = folder .. "/endless"
+        assert.equal("1\n2\n", (shell("!endless | head 2", "--plugins", plugins)))
+        assert.equal("20\n", (shell("!endless | grep 0 | head 2 | tail 1", "--plugins", plugins)))
+        assert.equal("3\n", (shell("!endless | head 3 | count > n.txt", "--plugins", plugins)) .. file_of "n.txt")
         assert.equal("2\n", (shell "lm | sort | head 2 | count"))
         assert.equal(3, #program.lines((shell "lm | sort -r | head 3 | more")))
         shell "lm | head 2 > two.txt"

@@ -194,6 +194,10 @@ static inline bool put_keys(const struct shape *shape, const uint64_t *keys, uin
     uint64_t packed = 0;
     bool fits = true;
 
+    if (shape->key_count == 1) {
+        row[0] = keys[0];
+        return true;
+    }
     if (shape->key_words == shape->key_count) {
         memcpy(row, keys, shape->key_count * sizeof *keys);
         return true;
@@ -352,22 +356,6 @@ struct dense {
     uint64_t count, bytes;
 };
 
-/* Counts rows of small keys; gives how many others there are, which stand at the front then. */
-static size_t count_dense(struct dense *dense, uint64_t *rows, size_t count)
-{
-    size_t left = 0;
-
-    for (const uint64_t *row = rows; row < rows + count * DENSE_STRIDE; row += DENSE_STRIDE) {
-        if (row[0] < DENSE) {
-            dense[row[0]].count++;
-            dense[row[0]].bytes += row[2];
-        } else {
-            memmove(rows + left++ * DENSE_STRIDE, row, DENSE_STRIDE * sizeof *row);
-        }
-    }
-    return left;
-}
-
 /* Adds what was counted by key to the first table. */
 static bool add_dense(struct grouping *grouping)
 {
@@ -381,16 +369,17 @@ static bool add_dense(struct grouping *grouping)
     return true;
 }
 
-/* A row for each block of one word of the set; how many, or SIZE_MAX: a key does not fit its bits. *heap: of the first
- * block, and then of the last. */
-static size_t put_word(const struct grouping *grouping, size_t word, size_t *heap, uint64_t *rows)
+/* A row for each block of one word of the set, unless its key is counted in `dense` (if there is one); how many, or
+ * SIZE_MAX: a key does not fit its bits. *heap: of a block before these, and then of the last. */
+static size_t put_word(const struct grouping *grouping, size_t word, struct dense *dense, size_t *heap, uint64_t *rows)
 {
     const struct hs_blocks *blocks = grouping->set->blocks;
+    const uint64_t *caller_modules = grouping->set->dump->caller_modules;
     const struct shape *shape = &grouping->shape;
     uint64_t bits = hs_set_bits(grouping->set, grouping->summaries, word), keys[HS_KEY_MAX];
     size_t count = 0;
 
-    for (; bits; bits &= bits - 1, count++, rows += shape->stride) {
+    for (; bits; bits &= bits - 1) {
         uint32_t id = (uint32_t)(word * 64) + (uint32_t)__builtin_ctzll(bits);
         uint64_t summary = grouping->summaries[id];
         struct hs_brief brief;
@@ -399,12 +388,18 @@ static size_t put_word(const struct grouping *grouping, size_t word, size_t *hea
             ++*heap;
         hs_summary_brief(blocks, id, summary, &brief);
         for (unsigned i = 0; i < shape->key_count; i++)
-            keys[i] =
-                plain_key(blocks, id, summary, &brief, *heap, grouping->set->dump->caller_modules, shape->keys[i]);
-        rows[shape->key_words] = 1;
-        rows[shape->key_words + 1] = brief.size;
+            keys[i] = plain_key(blocks, id, summary, &brief, *heap, caller_modules, shape->keys[i]);
         if (!put_keys(shape, keys, rows))
             return SIZE_MAX;
+        if (dense && rows[0] < DENSE) {
+            dense[rows[0]].count++;
+            dense[rows[0]].bytes += brief.size;
+            continue;
+        }
+        rows[shape->key_words] = 1;
+        rows[shape->key_words + 1] = brief.size;
+        rows += shape->stride;
+        count++;
     }
     return count;
 }
@@ -412,18 +407,17 @@ static size_t put_word(const struct grouping *grouping, size_t word, size_t *hea
 /* By what the summaries say: no header is looked at. */
 static void group_plain(struct grouping *grouping, uint32_t from, uint32_t to, struct table *table)
 {
+    struct dense *dense = grouping->dense ? grouping->dense + (size_t)(table - grouping->tables) * DENSE : NULL;
     uint64_t rows[ROWS_AT_ONCE * (HS_KEY_MAX + 2)];
     size_t heap = 0;
 
     for (size_t word = from / 64; (uint64_t)word * 64 < to; word++) {
-        size_t count = put_word(grouping, word, &heap, rows);
+        size_t count = put_word(grouping, word, dense, &heap, rows);
 
         if (count == SIZE_MAX) {
             atomic_store(&grouping->too_large, true);
             return;
         }
-        if (grouping->shape.stride == DENSE_STRIDE)
-            count = count_dense(grouping->dense + (table - grouping->tables) * DENSE, rows, count);
         if (count && !table_add(table, &grouping->shape, rows, count)) {
             atomic_store(&grouping->out_of_memory, true);
             return;

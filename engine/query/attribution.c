@@ -5,39 +5,52 @@
 
 /* ---- facts of traces ---- */
 
+/* Modules lie at multiples of 64 KiB: what was found of a slice of the first 4 GiB is kept. */
+#define SLICE_SHIFT 16u
+#define SLICES 0x10000u
+#define SLICE_MIXED UINT32_MAX /* not all of it is of one module */
+
 struct reading {
     struct hs_attribution *attribution;
     const uint8_t *heap_modules;
-    hs_va *maker; /* a trace */
+    hs_va *maker;             /* a trace */
+    _Atomic uint32_t *slices; /* module + 1; 0: not looked at yet */
     struct hs_job *job;
 };
 #define READ_ITEM 4096u
 
-/* Return addresses are few: what was found of one is kept. */
-struct frame {
-    hs_va va;
-    uint32_t module; /* + 1 */
-    bool skipped;
-};
-#define FRAMES_BITS 12u
-
-static struct frame *frame_of(const struct hs_dump *dump, struct frame *known, hs_va va)
+/* Number of the module that holds an address + 1; 0: none. */
+static uint32_t module_of(const struct reading *reading, hs_va va)
 {
-    struct frame *frame = &known[va * UINT64_C(0x9e3779b97f4a7c15) >> (64 - FRAMES_BITS)];
+    const struct hs_process *process = &reading->attribution->dump->process;
+    uint64_t slice = va >> SLICE_SHIFT;
+    uint32_t known = slice < SLICES ? atomic_load_explicit(&reading->slices[slice], memory_order_relaxed) : SLICE_MIXED;
+    size_t module;
 
-    if (frame->va != va || !va) {
-        size_t module = hs_process_module_at(&dump->process, va);
-        size_t range = hs_sorted_find(dump->caller_ranges, dump->caller_range_count, sizeof *dump->caller_ranges,
-                                      offsetof(struct hs_code_range, from), va);
+    if (known && known != SLICE_MIXED)
+        return known;
+    module = hs_process_module_at(process, va);
+    if (!known) {
+        hs_va from = slice << SLICE_SHIFT, last = from + (UINT64_C(1) << SLICE_SHIFT) - 1;
+        bool whole = module != SIZE_MAX && hs_process_module_at(process, from) == module &&
+                     hs_process_module_at(process, last) == module; /* so none begins in between */
 
-        frame->va = va;
-        frame->module = module == SIZE_MAX ? 0 : (uint32_t)module + 1;
-        frame->skipped = range != SIZE_MAX && va < dump->caller_ranges[range].to;
+        atomic_store_explicit(&reading->slices[slice], whole ? (uint32_t)module + 1 : SLICE_MIXED,
+                              memory_order_relaxed);
     }
-    return frame;
+    return module == SIZE_MAX ? 0 : (uint32_t)module + 1;
 }
 
-static void read_fact(const struct reading *reading, struct frame *known, uint32_t index)
+/* Whether an address lies in an allocator or a system module. */
+static bool is_skipped(const struct hs_dump *dump, hs_va va)
+{
+    size_t range = hs_sorted_find(dump->caller_ranges, dump->caller_range_count, sizeof *dump->caller_ranges,
+                                  offsetof(struct hs_code_range, from), va);
+
+    return range != SIZE_MAX && va < dump->caller_ranges[range].to;
+}
+
+static void read_fact(const struct reading *reading, uint32_t index)
 {
     const struct hs_attribution *attribution = reading->attribution;
     struct hs_trace_fact *fact = &attribution->facts[index];
@@ -49,16 +62,16 @@ static void read_fact(const struct reading *reading, struct frame *known, uint32
     fact->outermost = true;
     fact->count = trace.count;
     for (unsigned i = 0; i < trace.depth; i++) {
-        const struct frame *frame = frame_of(attribution->dump, known, trace.frames[i]);
-        uint8_t bit = attribution->module_bit[frame->module];
+        uint32_t module = module_of(reading, trace.frames[i]);
+        uint8_t bit = attribution->module_bit[module];
 
         if (bit < 64)
             fact->modules |= UINT64_C(1) << bit;
-        if (!reading->maker[index] && frame->module && !reading->heap_modules[frame->module - 1])
-            reading->maker[index] = frame->va;
-        if (fact->outermost && !frame->skipped) {
+        if (!reading->maker[index] && module && !reading->heap_modules[module - 1])
+            reading->maker[index] = trace.frames[i];
+        if (fact->outermost && !is_skipped(attribution->dump, trace.frames[i])) {
             fact->outermost = false;
-            fact->caller = frame->va;
+            fact->caller = trace.frames[i];
         }
     }
     if (fact->outermost)
@@ -70,12 +83,11 @@ static void read_item(void *context, size_t item)
     struct reading *reading = context;
     uint32_t count = reading->attribution->traces->info.count;
     uint64_t to = (item + 1) * (uint64_t)READ_ITEM;
-    struct frame known[1 << FRAMES_BITS] = {{0}};
 
     if (hs_job_stopped(reading->job))
         return;
     for (uint64_t index = item * (uint64_t)READ_ITEM + 1; index <= to && index <= count; index++)
-        read_fact(reading, known, (uint32_t)index);
+        read_fact(reading, (uint32_t)index);
     hs_job_advance(reading->job, READ_ITEM);
 }
 
@@ -140,8 +152,11 @@ enum hs_status hs_attribution_read(struct hs_attribution *attribution, struct hs
     attribution->facts = calloc(count + (size_t)1, sizeof *attribution->facts);
     attribution->maker_vas = calloc(count + (size_t)1, sizeof *attribution->maker_vas);
     reading.maker = calloc(count + (size_t)1, sizeof *reading.maker);
-    if (!attribution->module_bit || !attribution->facts || !attribution->maker_vas || !reading.maker) {
+    reading.slices = calloc(SLICES, sizeof *reading.slices);
+    if (!attribution->module_bit || !attribution->facts || !attribution->maker_vas || !reading.maker ||
+        !reading.slices) {
         free(reading.maker);
+        free(reading.slices);
         return hs_fail_memory(err, "facts of traces");
     }
     number_modules(attribution);
@@ -152,6 +167,7 @@ enum hs_status hs_attribution_read(struct hs_attribution *attribution, struct hs
     else if (count && !number_makers(&reading))
         status = hs_fail_memory(err, "makers of blocks");
     free(reading.maker);
+    free(reading.slices);
     return status;
 }
 

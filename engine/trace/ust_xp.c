@@ -129,7 +129,7 @@ enum hs_status hs_traces_get(const struct hs_traces *traces, uint32_t index, str
     if (status != HS_OK)
         return status;
     for (unsigned i = 0; i < trace.depth; i++)
-        trace.frames[i] = hs_load_uint(frames + (size_t)i * pointer, pointer);
+        trace.frames[i] = pointer == 4 ? hs_load_u32(frames + i * 4u) : hs_load_u64(frames + i * 8u);
     *trace_ret = trace;
     return HS_OK;
 }

@@ -56,6 +56,7 @@ for scale in "${large_scales[@]}"; do
 done
 [[ -n $large ]] || die "no scale above 1 could be written"
 measure "$large" "$sample"
+huge=$sample
 scales=(0.1 0.5 1 "$large")
 
 say "the sparse dump of 40 GB"
@@ -87,6 +88,9 @@ say "Ctrl-C"
 slow_filter='contains("no such text 1")'
 for ((i = 2; i <= 300; i++)); do slow_filter+=" or contains(\"no such text $i\")"; done
 interrupted=$("$tool/bench" interrupt 600 "$rounds" "$HEAPSIFT" run blocks "$full" "$slow_filter" --by size)
+
+# who asks everything that the engine can do, on a dump that keeps it busy for seconds.
+interrupted_who=$("$tool/bench" interrupt 700 "$rounds" "$HEAPSIFT" run who "$huge")
 
 say "every command"
 commands=("info" "heaps" "stat" "stat --by heap,stored,size" "blocks --size f8 --limit 20"
@@ -161,6 +165,7 @@ bar "\`info\` on a sparse dump of $(calc "$sparse_size / 1073741824" '%.1f') GiB
     "$(ms "$sparse_info") ($(ms "$sparse_info_cpu") of processor)" "" "at most 200 ms" "$sparse_info <= 0.2" \
     "$sparse_info_cpu <= 0.2"
 bar "from Ctrl-C to the end, in a filter of many seconds" "$(ms "$interrupted")" "" "at most 100 ms" "$interrupted <= 0.1"
+bar "the same, in \`who\` at scale $large" "$(ms "$interrupted_who")" "" "at most 100 ms" "$interrupted_who <= 0.1"
 low=$(calc "${value[0.1.walk_1_cpu]} / ${value[0.1.blocks]}" '%.12f')
 high=$(calc "${value[$large.walk_1_cpu]} / ${value[$large.blocks]}" '%.12f')
 bar "a block's share of the walk, scale $large next to 0.1" "$(calc "$high * 1e9" '%.1f ns')" \

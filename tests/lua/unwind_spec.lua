@@ -240,4 +240,35 @@ describe("unwind", function()
             assert.truthy(remark)
         end
     end)
+
+    it("takes any data at all", function()
+        local seed, walks = 20061125, 0
+        local function random(n)
+            seed = (seed * 6364136223846793005 + 1442695040888963407) & 0x7fffffffffffffff
+            return (seed >> 33) % n
+        end
+        for _ = 1, 2000 do
+            local functions, words = {}, {}
+            for f = 1, 3 do
+                local codes = {}
+                for c = 1, random(9) do
+                    codes[c] = string.char(random(40), random(2) == 0 and random(256) or random(3) | random(4) << 4)
+                end
+                functions[f] = { 0x1000 * f, 0x1000 * f + 0x100, info(table.concat(codes), {
+                    version = random(9) == 0 and random(8) or 1, flags = random(5) == 0 and random(32) or 0,
+                    register = random(3) == 0 and random(16) or nil, offset = 16 * random(16),
+                    count = random(9) == 0 and random(256) or nil,
+                    chain = string.pack("<I4I4I4", 0x1000, 0x1100, 0x4000 + 4 * random(20)) }) }
+            end
+            for at = 0, 0x400, 8 do
+                local kind = random(4)
+                words[STACK + at] = kind == 0 and seed or kind == 1 and STACK + 8 * random(0x80)
+                    or BASE + 0x1000 * (1 + random(4)) + random(0x100)
+            end
+            local shown = walk(functions, words, 0x1000 + random(0x100), STACK + 8 * random(16),
+                { registers = { [RBP] = STACK + 8 * random(0x80), [RBX] = seed } })
+            walks = walks + select(2, shown:gsub(" ", ""))
+        end
+        assert.is_true(walks > 300, walks)
+    end)
 end)

@@ -1,6 +1,8 @@
 /* bind_query.c - sets of blocks as Lua objects: result boxes that own C memory. */
 #include "bind/bind_internal.h"
 
+#include "heap/heap.h"
+
 #include <stdlib.h>
 
 /* ---- boxes ---- */
@@ -216,6 +218,14 @@ int bind_heap_blocks(lua_State *lua)
         set_options(lua, owner_idx, 2, false, &options);
     set_create(lua, owner_idx, &options);
     return text ? set_filter(lua, owner_idx, lua_gettop(lua), 2, 1) : 1;
+}
+
+int bind_summarise(lua_State *lua)
+{
+    struct bind_dump *owner = bind_check_dump(lua, 1);
+    bind_blocks(lua, 1);
+    hs_blocks_summaries(owner->blocks, (unsigned)hs_dump_thread_count(owner->dump));
+    return 0;
 }
 
 static int set_combine(lua_State *lua, enum hs_set_op op)

@@ -106,6 +106,8 @@ HS_MUST_CHECK enum hs_status hs_blocks_add_label(struct hs_blocks *blocks, const
                                                  uint16_t *number_ret, struct hs_error *err);
 /* Gives block `id` that label unless it has a better one. */
 void hs_blocks_set_label(struct hs_blocks *blocks, uint32_t id, uint16_t number);
+/* Numbers of the labels of all blocks, as the next function gives them; NULL while there are none. */
+const uint16_t *hs_blocks_label_numbers(const struct hs_blocks *blocks);
 /* Number of the label of a block, 0 if it has none; the label and its type's number (from 0) by number. */
 uint16_t hs_blocks_label_number(const struct hs_blocks *blocks, uint32_t id);
 const struct hs_label *hs_blocks_label(const struct hs_blocks *blocks, uint16_t number);
@@ -247,7 +249,8 @@ uint32_t hs_block_stored_tag(const struct hs_heaps *heaps, const struct hs_exten
 
 /* ---- summary.c: what whole-heap kernels ask of a block in one word, so that they need not look at its header ---- */
 
-#define HS_SUMMARY_SIZE UINT64_C(0x7ffffff) /* bits of the user size; all set: a size that does not fit */
+#define HS_SUMMARY_SIZE UINT64_C(0x3ffffff)      /* bits of the user size; all set: a size that does not fit */
+#define HS_SUMMARY_HAS_FIRST (UINT64_C(1) << 26) /* hs_summary_firsts tells its first bytes */
 #define HS_SUMMARY_TAGGED (UINT64_C(1) << 27)
 #define HS_SUMMARY_HAS_STORED (UINT64_C(1) << 28)
 #define HS_SUMMARY_STATE_AT 29u  /* 3 bits */
@@ -255,12 +258,19 @@ uint32_t hs_block_stored_tag(const struct hs_heaps *heaps, const struct hs_exten
 #define HS_SUMMARY_EXTRA_AT 40u  /* 8 bits: total size less user size */
 #define HS_SUMMARY_STORED_AT 48u /* 16 bits */
 
-/* One word a block, made when first asked for; NULL: no memory for it. */
+/* One word a block, made when first asked for; NULL: no memory for it. Behind them stand the first user bytes. */
 const uint64_t *hs_blocks_summaries(const struct hs_blocks *blocks, unsigned thread_count);
 /* The same if they are made already, else NULL. */
 static inline const uint64_t *hs_blocks_summaries_made(const struct hs_blocks *blocks)
 {
     return atomic_load_explicit(&((struct hs_blocks *)(uintptr_t)blocks)->summaries, memory_order_acquire);
+}
+/* The first 4 user bytes of each block with HS_SUMMARY_HAS_FIRST, as a little-endian integer; past its end they are 0. */
+static inline const uint32_t *hs_summary_firsts(const struct hs_blocks *blocks, const uint64_t *summaries)
+{
+    const void *behind = summaries + blocks->count;
+
+    return behind;
 }
 /* State and sizes of block `id`, from its header. */
 void hs_block_brief_of(const struct hs_blocks *blocks, uint32_t id, struct hs_brief *brief_ret);

@@ -102,6 +102,11 @@ void hs_blocks_set_label(struct hs_blocks *blocks, uint32_t id, uint16_t number)
         labels->numbers[id] = number;
 }
 
+const uint16_t *hs_blocks_label_numbers(const struct hs_blocks *blocks)
+{
+    return blocks->labels ? blocks->labels->numbers : NULL;
+}
+
 uint16_t hs_blocks_label_number(const struct hs_blocks *blocks, uint32_t id)
 {
     return blocks->labels ? blocks->labels->numbers[id] : 0;

@@ -18,7 +18,8 @@ enum {
     RUN_SIZE_EQUAL = RUN_TESTS, /* user size == value */
     RUN_FIELD_EQUAL,            /* field `field` == value */
     RUN_READ_EQUAL,             /* user bytes at `off`, `field` as in HS_FILTER_READ, == value */
-    RUN_READ_AMONG              /* the same, >> value, in the list of `among` */
+    RUN_READ_AMONG,             /* the same, >> value, in the list of `among` */
+    RUN_TRUTH                   /* what code `field` says, one of those that leave a truth and take nothing */
 };
 
 /* Where a test leads, and what it leaves there: nothing where the jump that follows it takes its value. */
@@ -51,9 +52,11 @@ struct hs_filter {
     size_t count;
     struct hs_filter_text *texts;
     size_t text_count;
+    bool plain;                 /* see hs_filter_is_plain */
     bool tests_only;            /* no block meets anything but tests, which leave a value only at the end */
     const struct hs_scan *scan; /* the dump's, if the program asks for it */
     uint16_t label_count;       /* labels known when the filter was made */
+    const uint16_t *numbers;    /* of the labels of blocks; NULL where there were none */
     struct hs_arena arena;
 };
 
@@ -316,9 +319,23 @@ static void fuse_list(struct instruction *code, size_t count, size_t i)
     code[i].ways[0].next = (uint32_t)list + 1;
 }
 
+static bool is_truth(int code)
+{
+    return code == HS_FILTER_CONTAINS || code == HS_FILTER_CANDIDATE_MODULE || code == HS_FILTER_CANDIDATE_SYMBOL ||
+           code == HS_FILTER_CANDIDATE_INDEX || code == HS_FILTER_TRACE_MODULE || code == HS_FILTER_TRACE_SYMBOL ||
+           code == HS_FILTER_REFERENCED || code == HS_FILTER_LABEL;
+}
+
 /* Puts fused instructions over the first of those they stand for. The others stay: a jump may lead to them. */
 static void fuse(struct instruction *code, size_t count)
 {
+    for (size_t i = 0; i < count; i++) {
+        if (!is_truth(code[i].code))
+            continue;
+        code[i].field = code[i].code;
+        code[i].code = RUN_TRUTH;
+        code[i].ways[0].next = (uint32_t)i + 1;
+    }
     for (size_t i = 0; i + 1 < count; i++) {
         const struct instruction *next = &code[i + 1];
         bool equal = i + 2 < count && next->code == HS_FILTER_PUSH && code[i + 2].code == HS_FILTER_EQUAL;
@@ -387,6 +404,40 @@ static void find_ways(struct instruction *code, size_t count)
         code[i].ways[0] = find_way(code, count, next, false);
         code[i].ways[1] = find_way(code, count, next, true);
     }
+}
+
+static bool is_plain_field(int64_t field, unsigned pointer)
+{
+    return field == HS_BLOCK_FIELD_SIZE || field == HS_BLOCK_FIELD_TOTAL || field == HS_BLOCK_FIELD_FLAGS ||
+           field == HS_BLOCK_FIELD_STATE || field == HS_BLOCK_FIELD_STORED || field == HS_BLOCK_FIELD_ID ||
+           field == HS_BLOCK_FIELD_TRACE || (field == HS_BLOCK_FIELD_FIRST_WORD && pointer == 4);
+}
+
+/* Whether a program asks for nothing but what plain spots tell. Reads must be of a constant offset that no jump goes
+ * around. */
+static bool is_plain(const struct hs_filter_op *ops, size_t count, unsigned pointer)
+{
+    uint64_t targets[HS_FILTER_OPS_MAX / 64 + 1] = {0};
+
+    for (size_t i = 0; i < count; i++) {
+        enum hs_filter_code code = ops[i].code;
+        int64_t value = ops[i].value, size = value < 0 ? -value : value;
+
+        if (is_jump(code))
+            targets[value / 64] |= UINT64_C(1) << (value % 64);
+        if (code == HS_FILTER_ASCII || code == HS_FILTER_UTF16 || code == HS_FILTER_CONTAINS ||
+            (code == HS_FILTER_FIELD && !is_plain_field(value, pointer)))
+            return false;
+        if (code == HS_FILTER_READ && (i == 0 || ops[i - 1].code != HS_FILTER_PUSH || ops[i - 1].value < 0 ||
+                                       ops[i - 1].value > 4 - size || (targets[i / 64] >> (i % 64) & 1)))
+            return false;
+    }
+    return true;
+}
+
+bool hs_filter_is_plain(const struct hs_filter *filter)
+{
+    return filter->plain;
 }
 
 #define TESTS_MAX 63u /* instructions of a program that is run over many blocks at once */
@@ -464,6 +515,7 @@ static enum hs_status copy_code(struct hs_filter *filter, struct hs_dump *dump, 
         thread_jumps(filter->code, op_count);
         find_ways(filter->code, op_count);
         filter->tests_only = is_tests_only(filter->code, op_count);
+        filter->plain = is_plain(ops, op_count, blocks->heaps->process->space->pointer_size);
     }
     return status;
 }
@@ -487,6 +539,7 @@ enum hs_status hs_filter_create(struct hs_dump *dump, const struct hs_filter_op 
     filter->blocks = blocks;
     hs_arena_init(&filter->arena);
     filter->label_count = hs_blocks_label_count(blocks);
+    filter->numbers = hs_blocks_label_numbers(blocks);
     status = copy_texts(filter, texts, text_count, err);
     if (status == HS_OK)
         status = copy_code(filter, dump, blocks, ops, op_count, job, err);
@@ -540,10 +593,13 @@ static inline struct value read_user(const struct hs_filter *filter, const struc
     unsigned size = (unsigned)(size_signed < 0 ? -size_signed : size_signed);
     uint64_t at, number;
 
-    if (extent->kind == HS_EXTENT_HOLE || off < 0 || spot->brief.size < size || (uint64_t)off > spot->brief.size - size)
+    if (off < 0 || spot->brief.size < size || (uint64_t)off > spot->brief.size - size ||
+        (extent && extent->kind == HS_EXTENT_HOLE))
         return missing;
-    at = hs_spot_user_off(filter->blocks->heaps, spot) + (uint64_t)off;
-    if (extent->kind == HS_EXTENT_RUN && at + size <= extent->size)
+    at = extent ? hs_spot_user_off(heaps, spot) + (uint64_t)off : 0;
+    if (!extent) /* a plain program reads within the first 4 bytes */
+        number = spot->first >> (8 * off) & (UINT32_MAX >> (32 - 8 * size));
+    else if (extent->kind == HS_EXTENT_RUN && at + size <= extent->size)
         number = load_user(extent->bytes + at, size);
     else if (!hs_space_uint(heaps->process->space, extent->va + at, size, &number))
         return missing;
@@ -635,6 +691,12 @@ static struct value number_of(const struct hs_column *column, uint32_t id)
     return hs_column_get(column, id, &number) ? present((uint64_t)number) : missing;
 }
 
+static uint32_t stored_of(const struct hs_filter *filter, const struct hs_spot *spot)
+{
+    return spot->extent ? hs_block_stored(filter->blocks->heaps, spot->extent, spot->off, &spot->brief)
+                        : hs_summary_stored(spot->summary);
+}
+
 static struct value field_of(const struct hs_filter *filter, const struct hs_spot *spot, int field)
 {
     const struct hs_heaps *heaps = filter->blocks->heaps;
@@ -656,7 +718,7 @@ static struct value field_of(const struct hs_filter *filter, const struct hs_spo
                    ? missing
                    : present(extent->segment_idx - heaps->first_segment[extent->heap_idx] + 1);
     case HS_BLOCK_FIELD_STORED:
-        stored = hs_block_stored(heaps, extent, spot->off, &spot->brief);
+        stored = stored_of(filter, spot);
         return stored == UINT32_MAX ? missing : present(stored);
     case HS_BLOCK_FIELD_FILL: return present((uint64_t)hs_block_fill_of(heaps, extent, spot->off, &spot->brief));
     case HS_BLOCK_FIELD_FIRST_WORD: return read_user(filter, spot, 0, heaps->process->space->pointer_size);
@@ -727,14 +789,29 @@ static struct value combine(int code, struct value a, struct value b)
     }
 }
 
-static bool is_candidate(const struct hs_filter *filter, const struct hs_spot *spot, const struct hs_stored_bits *bits)
-{
-    return hs_stored_bit(bits, hs_block_stored(filter->blocks->heaps, spot->extent, spot->off, &spot->brief));
-}
-
 static bool is_true(struct value value)
 {
     return !value.missing && value.number != 0;
+}
+
+/* What one of the codes of is_truth says of a block. */
+static bool is_so(const struct hs_filter *filter, const struct instruction *at, const struct hs_spot *spot)
+{
+    struct value trace;
+    uint16_t number;
+
+    switch (at->field) {
+    case HS_FILTER_LABEL:
+        number = filter->numbers ? filter->numbers[spot->id] : 0;
+        return number && number <= filter->label_count && at->labels[number];
+    case HS_FILTER_REFERENCED: return hs_scan_word(filter->scan, spot->id / 64, ~0u, ~0u) >> (spot->id % 64) & 1;
+    case HS_FILTER_TRACE_MODULE:
+    case HS_FILTER_TRACE_SYMBOL:
+        trace = trace_of(filter, spot);
+        return at->traces && !trace.missing && (at->traces[trace.number / 64] >> (trace.number % 64) & 1);
+    case HS_FILTER_CONTAINS: return contains(filter, spot, at->text);
+    default: return hs_stored_bit(at->bits, stored_of(filter, spot)); /* a candidate code */
+    }
 }
 
 static inline bool is_met(const struct hs_filter *filter, const struct instruction *test, const struct hs_spot *spot)
@@ -743,6 +820,8 @@ static inline bool is_met(const struct hs_filter *filter, const struct instructi
 
     if (test->code == RUN_SIZE_EQUAL)
         return spot->brief.size == (uint64_t)test->value;
+    if (test->code == RUN_TRUTH)
+        return is_so(filter, test, spot);
     value = test->code == RUN_FIELD_EQUAL ? field_of(filter, spot, test->field)
                                           : read_user(filter, spot, test->off, test->field);
     if (test->code == RUN_READ_AMONG)
@@ -754,7 +833,6 @@ static struct value run(const struct hs_filter *filter, const struct hs_spot *sp
 {
     struct value stack[HS_FILTER_STACK + 1];
     struct value *top = stack; /* one past the last value */
-    uint16_t number;
 
     for (size_t i = 0; i < filter->count; i++) {
         const struct instruction *at = &filter->code[i];
@@ -819,25 +897,6 @@ static struct value run(const struct hs_filter *filter, const struct hs_spot *sp
                 top--;
             }
             break;
-        case HS_FILTER_CONTAINS: *top++ = present(contains(filter, spot, at->text)); break;
-        case HS_FILTER_CANDIDATE_MODULE:
-        case HS_FILTER_CANDIDATE_SYMBOL:
-        case HS_FILTER_CANDIDATE_INDEX: *top++ = present(is_candidate(filter, spot, at->bits)); break;
-        case HS_FILTER_TRACE_MODULE:
-        case HS_FILTER_TRACE_SYMBOL: {
-            struct value trace = trace_of(filter, spot);
-
-            *top++ =
-                present(at->traces && !trace.missing && (at->traces[trace.number / 64] >> (trace.number % 64) & 1));
-            break;
-        }
-        case HS_FILTER_REFERENCED:
-            *top++ = present(hs_scan_word(filter->scan, spot->id / 64, ~0u, ~0u) >> (spot->id % 64) & 1);
-            break;
-        case HS_FILTER_LABEL:
-            number = hs_blocks_label_number(filter->blocks, spot->id);
-            *top++ = present(number && number <= filter->label_count && at->labels[number]);
-            break;
         case HS_FILTER_COLUMN: *top++ = number_of(at->column, spot->id); break;
         default: break;
         }
@@ -859,18 +918,6 @@ const struct hs_dump *hs_filter_dump(const struct hs_filter *filter)
 {
     return filter->dump;
 }
-
-struct where_pass {
-    const struct hs_set *from;
-    const struct hs_filter *const *filters;
-    struct hs_set **to;
-    size_t count;
-    struct hs_job *job;
-};
-
-struct where_sum {
-    uint64_t count, bytes;
-};
 
 /* Those of some blocks, a bit each, that meet a test. */
 static uint64_t met_of(const struct hs_filter *filter, const struct instruction *test, const struct hs_spot *spots,
@@ -896,6 +943,20 @@ static uint64_t sizes_met(const struct hs_spot *spots, size_t taken, uint64_t si
     return met;
 }
 
+/* The same for a test of their labels. */
+static uint64_t labels_met(const struct hs_filter *filter, const uint8_t *labels, const struct hs_spot *spots,
+                           size_t taken)
+{
+    uint64_t met = 0;
+
+    for (size_t i = 0; filter->numbers && i < taken; i++) {
+        uint16_t number = filter->numbers[spots[i].id];
+
+        met |= (uint64_t)labels[number <= filter->label_count ? number : 0] << i;
+    }
+    return met;
+}
+
 _Static_assert(HS_BATCH <= 64, "a word has a bit for each block of a batch");
 
 /* A program of tests over a batch, test by test: what one block does says nothing about the next, so a processor that
@@ -912,9 +973,12 @@ static uint64_t run_tests(const struct hs_filter *filter, const struct hs_spot *
 
         if (!waiting[i])
             continue;
-        sides[1] = waiting[i] &
-                   (test->code == RUN_SIZE_EQUAL && waiting[i] == all ? sizes_met(spots, taken, (uint64_t)test->value)
-                                                                      : met_of(filter, test, spots, waiting[i]));
+        if (test->code == RUN_SIZE_EQUAL && waiting[i] == all)
+            sides[1] = sizes_met(spots, taken, (uint64_t)test->value);
+        else if (test->code == RUN_TRUTH && test->field == HS_FILTER_LABEL)
+            sides[1] = waiting[i] & labels_met(filter, test->labels, spots, taken);
+        else
+            sides[1] = met_of(filter, test, spots, waiting[i]);
         sides[0] = waiting[i] & ~sides[1];
         for (unsigned truth = 0; truth < 2; truth++) {
             const struct way *way = &test->ways[truth];
@@ -937,83 +1001,7 @@ static uint64_t run_each(const struct hs_filter *filter, const struct hs_spot *s
     return found;
 }
 
-/* One filter over some blocks, into its set. */
-static void where_batch(const struct hs_filter *filter, const struct hs_spot *spots, size_t taken, struct hs_set *to,
-                        struct where_sum *sum)
+uint64_t hs_filter_batch(const struct hs_filter *filter, const struct hs_spot *spots, size_t count)
 {
-    uint64_t found = filter->tests_only ? run_tests(filter, spots, taken) : run_each(filter, spots, taken);
-
-    for (; found; found &= found - 1) {
-        const struct hs_spot *spot = &spots[__builtin_ctzll(found)];
-
-        to->words[spot->id / 64] |= UINT64_C(1) << (spot->id % 64);
-        sum->count++;
-        sum->bytes += spot->brief.size;
-    }
-}
-
-#define TELL_BLOCKS 2048u /* between two reports of how far the pass is: filters may take their time */
-
-static void where_shard(void *context, size_t shard)
-{
-    struct where_pass *pass = context;
-    struct hs_set_cursor cursor;
-    struct hs_spot spots[HS_BATCH];
-    struct where_sum sums[HS_WHERE_MAX] = {{0}};
-    uint32_t from = hs_shard_from(pass->from, shard), to = hs_shard_to(pass->from, shard), told = from;
-    size_t taken;
-
-    hs_set_cursor_init(&cursor, pass->from, from, to);
-    while (!hs_job_stopped(pass->job) && (taken = hs_set_cursor_take(&cursor, spots)) > 0) {
-        uint32_t id = spots[taken - 1].id;
-
-        for (size_t i = 0; i < pass->count; i++)
-            where_batch(pass->filters[i], spots, taken, pass->to[i], &sums[i]);
-        if (id - told >= TELL_BLOCKS) {
-            hs_job_advance(pass->job, id - told);
-            told = id;
-        }
-    }
-    for (size_t i = 0; i < pass->count; i++) {
-        __atomic_fetch_add(&pass->to[i]->count, (uint32_t)sums[i].count, __ATOMIC_RELAXED);
-        atomic_fetch_add_explicit(&pass->to[i]->bytes, sums[i].bytes, memory_order_relaxed);
-    }
-    hs_job_advance(pass->job, to - told);
-}
-
-enum hs_status hs_set_where_each(const struct hs_set *set, const struct hs_filter *const *filters, size_t count,
-                                 struct hs_job *job, struct hs_set **sets_ret, struct hs_error *err)
-{
-    struct hs_set *sets[HS_WHERE_MAX] = {NULL};
-    struct where_pass pass = {.from = set, .filters = filters, .to = sets, .count = count, .job = job};
-    enum hs_status status = HS_OK;
-
-    if (count == 0 || count > HS_WHERE_MAX)
-        return hs_fail(err, HS_ERR_ARGUMENT, HS_NO_OFF, HS_NO_VA, "%zu filters at once, expected 1 to %d", count,
-                       HS_WHERE_MAX);
-    for (size_t i = 0; i < count; i++)
-        if (filters[i]->dump != set->dump)
-            return hs_fail(err, HS_ERR_ARGUMENT, HS_NO_OFF, HS_NO_VA, "the filter and the set come from two dumps");
-    for (size_t i = 0; i < count && status == HS_OK; i++)
-        if (!(sets[i] = hs_set_new(set->dump, set->blocks)))
-            status = hs_fail_memory(err, "a set of blocks");
-    if (status == HS_OK) {
-        hs_job_start(job, set->to - set->from);
-        hs_set_parallel(set, where_shard, &pass);
-        if (hs_job_stopped(job))
-            status = hs_fail(err, HS_ERR_CANCELLED, HS_NO_OFF, HS_NO_VA, "stopped while filtering blocks");
-    }
-    for (size_t i = 0; i < count; i++) {
-        if (status == HS_OK)
-            sets_ret[i] = sets[i];
-        else
-            hs_set_destroy(sets[i]);
-    }
-    return status;
-}
-
-enum hs_status hs_set_where(const struct hs_set *set, const struct hs_filter *filter, struct hs_job *job,
-                            struct hs_set **set_ret, struct hs_error *err)
-{
-    return hs_set_where_each(set, &filter, 1, job, set_ret, err);
+    return filter->tests_only ? run_tests(filter, spots, count) : run_each(filter, spots, count);
 }

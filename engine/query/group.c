@@ -321,6 +321,7 @@ struct grouping {
     const struct hs_filter *const *expressions;
     const uint64_t *summaries; /* NULL: headers are looked at */
     struct dense *dense;       /* a slot: DENSE of them, if there are summaries */
+    const uint64_t *plain;     /* summaries, where expressions among the keys take plain spots; else NULL */
     struct hs_job *job;
     struct table *tables; /* a slot; a shard uses the slot it can get */
     atomic_bool *taken;
@@ -432,7 +433,10 @@ static void group_range(struct grouping *grouping, uint32_t from, uint32_t to, s
     uint64_t rows[ROWS_AT_ONCE * (HS_KEY_MAX + 2)];
     size_t count;
 
-    hs_set_cursor_init(&cursor, grouping->set, from, to);
+    if (grouping->plain)
+        hs_set_cursor_init_plain(&cursor, grouping->set, grouping->plain, from, to);
+    else
+        hs_set_cursor_init(&cursor, grouping->set, from, to);
     while ((count = hs_set_cursor_take(&cursor, spots)) > 0) {
         for (size_t i = 0; i < count; i++) {
             if (!put_block(grouping, &spots[i], rows + i * grouping->shape.stride)) {
@@ -575,6 +579,22 @@ static bool all_plain(const struct shape *shape)
     return true;
 }
 
+/* Whether plain spots tell every key: expressions, and what their briefs and labels say. */
+static bool takes_plain(const struct grouping *grouping)
+{
+    const struct shape *shape = &grouping->shape;
+
+    for (unsigned i = 0; i < shape->key_count; i++) {
+        enum hs_key key = shape->keys[i];
+
+        if (key == HS_KEY_EXPRESSION ? !hs_filter_is_plain(grouping->expressions[i])
+                                     : key != HS_KEY_SIZE && key != HS_KEY_SIZE_CLASS && key != HS_KEY_STATE &&
+                                           key != HS_KEY_TOTAL && key != HS_KEY_FLAGS && key != HS_KEY_LABEL)
+            return false;
+    }
+    return true;
+}
+
 static bool add_size(struct grouping *grouping, uint64_t heap, struct hs_size_count size)
 {
     const struct shape *shape = &grouping->shape;
@@ -644,6 +664,8 @@ static bool group_blocks(struct grouping *grouping)
 
     if (all_plain(&grouping->shape))
         grouping->summaries = hs_blocks_summaries_made(set->blocks);
+    else if (takes_plain(grouping))
+        grouping->plain = hs_blocks_summaries_made(set->blocks);
     if (grouping->summaries && grouping->shape.stride == DENSE_STRIDE)
         grouping->dense = calloc(grouping->table_count * DENSE, sizeof *grouping->dense);
     if (grouping->summaries && grouping->shape.stride == DENSE_STRIDE && !grouping->dense)

@@ -24,10 +24,14 @@ struct hs_set {
 
 /* A block that a cursor found. */
 struct hs_spot {
-    const struct hs_extent *extent;
-    uint64_t off; /* of its header in the extent */
+    const struct hs_extent *extent; /* NULL: it is plain, nobody has looked where it lies */
+    union {
+        uint64_t off;     /* of its header in the extent */
+        uint64_t summary; /* plain */
+    };
     struct hs_brief brief;
     uint32_t id;
+    uint32_t first; /* plain: its first 4 user bytes, see hs_summary_firsts */
 };
 
 /* Where the user bytes of a block that is no hole begin in its extent. */
@@ -44,12 +48,18 @@ struct hs_set_cursor {
     const uint64_t *words; /* NULL: by states */
     unsigned states;
     uint32_t to;
+    const struct hs_set *set;  /* plain: the set and the summaries of all blocks, else NULL; */
+    const uint64_t *summaries; /* `word` is the next of the set's */
+    size_t word;
 };
 
 /* Blocks that are looked at together: their headers come into the cache while others are still being found. */
 #define HS_BATCH 64u
 
 void hs_set_cursor_init(struct hs_set_cursor *cursor, const struct hs_set *set, uint32_t from, uint32_t to);
+/* A plain one, for from and to between shards: gives plain spots, where the summary says enough of a block. */
+void hs_set_cursor_init_plain(struct hs_set_cursor *cursor, const struct hs_set *set, const uint64_t *summaries,
+                              uint32_t from, uint32_t to);
 /* The next blocks, at most HS_BATCH; 0 past the last. */
 size_t hs_set_cursor_take(struct hs_set_cursor *cursor, struct hs_spot *spots);
 
@@ -74,8 +84,12 @@ size_t hs_set_shards(const struct hs_set *set);
 uint32_t hs_shard_from(const struct hs_set *set, size_t shard);
 uint32_t hs_shard_to(const struct hs_set *set, size_t shard);
 
-/* filter.c: what the program leaves for a block; false if that is missing. */
+/* filter.c: what the program leaves for a block; false if that is missing. Only a plain program takes plain spots. */
 bool hs_filter_value(const struct hs_filter *filter, const struct hs_spot *spot, int64_t *value_ret);
+/* The blocks that it is true for, of 1 to HS_BATCH: bit i is spots[i]. */
+uint64_t hs_filter_batch(const struct hs_filter *filter, const struct hs_spot *spots, size_t count);
+/* Whether it asks for nothing but what summaries, labels and other facts by id tell. */
+bool hs_filter_is_plain(const struct hs_filter *filter);
 /* The dump that a filter was made for. */
 const struct hs_dump *hs_filter_dump(const struct hs_filter *filter);
 

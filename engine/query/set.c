@@ -41,6 +41,7 @@ void hs_set_cursor_init(struct hs_set_cursor *cursor, const struct hs_set *set, 
 {
     bool settled = atomic_load_explicit(&set->settled, memory_order_acquire);
 
+    cursor->summaries = NULL;
     cursor->words = settled ? set->words : NULL;
     cursor->states = settled ? ALL_STATES : set->states;
     cursor->to = to < set->to ? to : set->to;
@@ -103,11 +104,60 @@ static size_t find(struct hs_set_cursor *cursor, struct hs_spot *spots)
     return count;
 }
 
+void hs_set_cursor_init_plain(struct hs_set_cursor *cursor, const struct hs_set *set, const uint64_t *summaries,
+                              uint32_t from, uint32_t to)
+{
+    *cursor = (struct hs_set_cursor){.set = set, .summaries = summaries, .word = from / 64, .to = to};
+}
+
+/* A plain spot where the summary says enough of a block, else one like any other. */
+static void take_plain(const struct hs_blocks *blocks, uint32_t id, uint64_t summary, struct hs_spot *spot)
+{
+    struct hs_block_cursor cursor;
+
+    spot->id = id;
+    if (summary & HS_SUMMARY_HAS_FIRST) {
+        spot->extent = NULL;
+        spot->summary = summary;
+        hs_summary_brief(blocks, id, summary, &spot->brief);
+        return;
+    }
+    hs_block_cursor_init(&cursor, blocks, id);
+    hs_block_cursor_next(&cursor);
+    spot->extent = cursor.extent;
+    spot->off = cursor.off;
+    hs_block_brief(blocks->heaps, spot->extent, spot->off, &spot->brief);
+}
+
+/* The blocks of the next word that has any. */
+static size_t take_word(struct hs_set_cursor *cursor, struct hs_spot *spots)
+{
+    const struct hs_blocks *blocks = cursor->set->blocks;
+    const uint64_t *summaries = cursor->summaries;
+    const uint32_t *firsts = hs_summary_firsts(blocks, summaries);
+    size_t count = 0;
+
+    while (count == 0 && (uint64_t)cursor->word * 64 < cursor->to) {
+        uint32_t first_id = (uint32_t)(cursor->word * 64);
+
+        for (uint64_t bits = hs_set_bits(cursor->set, summaries, cursor->word++); bits; bits &= bits - 1) {
+            uint32_t id = first_id + (uint32_t)__builtin_ctzll(bits);
+
+            spots[count].first = firsts[id];
+            take_plain(blocks, id, summaries[id], &spots[count++]);
+        }
+    }
+    return count;
+}
+
 size_t hs_set_cursor_take(struct hs_set_cursor *cursor, struct hs_spot *spots)
 {
-    const struct hs_heaps *heaps = cursor->block.blocks->heaps;
+    const struct hs_heaps *heaps;
     size_t found, kept = 0;
 
+    if (cursor->summaries)
+        return take_word(cursor, spots);
+    heaps = cursor->block.blocks->heaps;
     while (kept == 0 && (found = find(cursor, spots)) > 0) {
         for (size_t i = 0; i < found; i++) {
             if (kept < i)

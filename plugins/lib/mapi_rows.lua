@@ -163,10 +163,8 @@ end
 function rows.of(dump, facts)
     if not facts or #facts.signatures == 0 then return nil end
     local busy = dump:blocks { state = "busy" }
-    local mapi = busy:where 'type == "mapi.row" or type == "mapi.props" or type == "mapi.rowset"'
-    local sets = mapi:where 'type == "mapi.rowset"'
-    local arrays = mapi - sets
-    local buffers = busy:where 'type == "mapi.more"'
+    local arrays, sets, buffers = busy:where('type == "mapi.row" or type == "mapi.props"', 'type == "mapi.rowset"',
+        'type == "mapi.more"')
     local lost = arrays - arrays:referenced()
     local lost_sets = sets - sets:referenced()
     local in_lost_sets = lost_sets:count() > 0 and held_by_lost_sets(arrays, busy, lost_sets) or lost_sets

@@ -221,6 +221,24 @@ static void test_two_dumps(void **state)
     fixture_deinit(&g);
 }
 
+/* Bytes that tell blocks apart, at the start of what each caller got. */
+static void fill(const struct fixture *f)
+{
+    struct hs_block_cursor cursor;
+
+    hs_block_cursor_init(&cursor, f->blocks, 0);
+    while (hs_block_cursor_next(&cursor)) {
+        uint8_t *bytes = (uint8_t *)(uintptr_t)cursor.extent->bytes;
+        struct hs_brief brief;
+
+        if (cursor.extent->kind != HS_EXTENT_RUN)
+            continue;
+        hs_block_brief(f->blocks->heaps, cursor.extent, cursor.off, &brief);
+        for (uint64_t i = 0; brief.state == HS_BLOCK_BUSY && i < brief.size && i < 5; i++)
+            bytes[cursor.off + f->blocks->heaps->unit + i] = (uint8_t)(cursor.id * (37 + i) % 251);
+    }
+}
+
 static void test_summaries(void **state)
 {
     (void)state;
@@ -230,6 +248,7 @@ static void test_summaries(void **state)
         uint32_t tagged = 0, large = 0;
 
         fixture_init(&f, round & 1 ? 8 : 4, round & 2 ? 70000 : 11, round & 2 ? 3 : 1);
+        fill(&f);
         summaries = hs_blocks_summaries(f.blocks, f.dump->thread_count);
         assert_non_null(summaries);
         assert_ptr_equal(hs_blocks_summaries(f.blocks, 1), summaries);
@@ -247,11 +266,160 @@ static void test_summaries(void **state)
             assert_int_equal(hs_summary_size(f.blocks, id, summaries[id]), block.size);
             assert_int_equal(hs_summary_stored(summaries[id]), block.has_stored ? block.stored : UINT32_MAX);
             assert_int_equal((summaries[id] & HS_SUMMARY_TAGGED) != 0, block.has_stored && block.tag != 0);
+            if (summaries[id] & HS_SUMMARY_HAS_FIRST) {
+                uint8_t first[4] = {0};
+
+                assert_int_equal(
+                    hs_dump_read(f.dump, block.user_va, first, block.size < 4 ? block.size : 4, NULL, NULL), HS_OK);
+                assert_int_equal(hs_summary_firsts(f.blocks, summaries)[id], hs_load_u32(first));
+            } else {
+                assert_true(block.state == HS_BLOCK_UNCOMMITTED || block.large);
+            }
             tagged += block.has_stored && block.tag;
             large += (summaries[id] & HS_SUMMARY_SIZE) == HS_SUMMARY_SIZE;
         }
         assert_true(tagged > 0);
         assert_true(large > 0); /* a size that does not fit its bits */
+        fixture_deinit(&f);
+    }
+}
+
+/* ---- filters, of headers and of summaries ---- */
+
+static const struct program {
+    struct hs_filter_op ops[12];
+    size_t count;
+    bool plain, plain_wide; /* with pointers of 4 and of 8 bytes */
+} programs[] = {
+    {{{HS_FILTER_FIELD, HS_BLOCK_FIELD_SIZE}, {HS_FILTER_PUSH, 20}, {HS_FILTER_EQUAL, 0}}, 3, true, true},
+    {{{HS_FILTER_FIELD, HS_BLOCK_FIELD_TOTAL}, {HS_FILTER_PUSH, 48}, {HS_FILTER_LESS, 0}}, 3, true, true},
+    {{{HS_FILTER_FIELD, HS_BLOCK_FIELD_STORED}, {HS_FILTER_PUSH, 12}, {HS_FILTER_LESS_EQUAL, 0}}, 3, true, true},
+    {{{HS_FILTER_FIELD, HS_BLOCK_FIELD_STATE}, {HS_FILTER_PUSH, HS_BLOCK_FREE}, {HS_FILTER_EQUAL, 0}}, 3, true, true},
+    {{{HS_FILTER_FIELD, HS_BLOCK_FIELD_FLAGS}, {HS_FILTER_PUSH, 0x20}, {HS_FILTER_AND, 0}}, 3, true, true},
+    {{{HS_FILTER_FIELD, HS_BLOCK_FIELD_ID}, {HS_FILTER_PUSH, 3}, {HS_FILTER_MODULO, 0}}, 3, true, true},
+    {{{HS_FILTER_FIELD, HS_BLOCK_FIELD_FIRST_WORD}, {HS_FILTER_PUSH, 3}, {HS_FILTER_MODULO, 0}}, 3, true, false},
+    {{{HS_FILTER_PUSH, 0}, {HS_FILTER_READ, 1}, {HS_FILTER_PUSH, 100}, {HS_FILTER_LESS, 0}}, 4, true, true},
+    {{{HS_FILTER_PUSH, 3}, {HS_FILTER_READ, 1}, {HS_FILTER_PUSH, 100}, {HS_FILTER_LESS, 0}}, 4, true, true},
+    {{{HS_FILTER_PUSH, 2}, {HS_FILTER_READ, -2}, {HS_FILTER_PUSH, 0}, {HS_FILTER_LESS, 0}}, 4, true, true},
+    {{{HS_FILTER_PUSH, 0}, {HS_FILTER_READ, -4}, {HS_FILTER_PUSH, -5}, {HS_FILTER_LESS, 0}}, 4, true, true},
+    {{{HS_FILTER_PUSH, 0}, {HS_FILTER_READ, 4}, {HS_FILTER_PUSH, 0x40000000}, {HS_FILTER_LESS, 0}}, 4, true, true},
+    {{{HS_FILTER_PUSH, 1}, {HS_FILTER_READ, 4}, {HS_FILTER_PUSH, 0x40000000}, {HS_FILTER_LESS, 0}}, 4, false, false},
+    {{{HS_FILTER_PUSH, 4}, {HS_FILTER_READ, 1}, {HS_FILTER_PUSH, 100}, {HS_FILTER_LESS, 0}}, 4, false, false},
+    {{{HS_FILTER_PUSH, -1}, {HS_FILTER_READ, 1}, {HS_FILTER_PUSH, 100}, {HS_FILTER_LESS, 0}}, 4, false, false},
+    {{{HS_FILTER_PUSH, 0}, {HS_FILTER_READ, 8}, {HS_FILTER_PUSH, INT64_C(1) << 38}, {HS_FILTER_LESS, 0}},
+     4,
+     false,
+     false},
+    {{{HS_FILTER_FIELD, HS_BLOCK_FIELD_HEAP}, {HS_FILTER_PUSH, 0x40000000}, {HS_FILTER_EQUAL, 0}}, 3, false, false},
+    {{{HS_FILTER_PUSH, 0}, {HS_FILTER_PUSH, 0}, {HS_FILTER_ASCII, 0}, {HS_FILTER_LESS, 0}}, 4, false, false},
+    /* an offset that a jump brings: the block's state, or 0 */
+    {{{HS_FILTER_FIELD, HS_BLOCK_FIELD_STATE},
+      {HS_FILTER_JUMP_IF, 3},
+      {HS_FILTER_PUSH, 0},
+      {HS_FILTER_READ, 1},
+      {HS_FILTER_PUSH, 9},
+      {HS_FILTER_LESS, 0}},
+     6,
+     false,
+     false},
+    /* of one or of the other */
+    {{{HS_FILTER_FIELD, HS_BLOCK_FIELD_SIZE},
+      {HS_FILTER_PUSH, 20},
+      {HS_FILTER_EQUAL, 0},
+      {HS_FILTER_JUMP_IF, 8},
+      {HS_FILTER_PUSH, 0},
+      {HS_FILTER_READ, 1},
+      {HS_FILTER_PUSH, 37},
+      {HS_FILTER_EQUAL, 0}},
+     8,
+     true,
+     true},
+};
+#define PROGRAMS (sizeof programs / sizeof *programs)
+
+static void assert_same_set(const struct hs_set *one, const struct hs_set *two, size_t program)
+{
+    uint32_t a = 0, b = 0;
+
+    if (hs_set_count(one) != hs_set_count(two) || hs_set_bytes(one) != hs_set_bytes(two))
+        fail_msg("program %zu: %" PRIu32 " and %" PRIu32 " blocks", program, hs_set_count(one), hs_set_count(two));
+    while (hs_set_next(one, a, &a) == HS_OK) {
+        assert_int_equal(hs_set_next(two, b, &b), HS_OK);
+        assert_int_equal(a++, b++);
+    }
+}
+
+static void assert_same_groups(const struct hs_groups *one, const struct hs_groups *two)
+{
+    struct hs_group a, b;
+
+    assert_int_equal(hs_groups_count(one), hs_groups_count(two));
+    for (size_t i = 0; hs_groups_get(one, i, &a) == HS_OK; i++) {
+        assert_int_equal(hs_groups_get(two, i, &b), HS_OK);
+        assert_memory_equal(&a, &b, sizeof a);
+    }
+}
+
+/* Everything a program is used for, of one set. */
+struct answers {
+    struct hs_set *set;
+    struct hs_groups *groups;
+};
+
+static void answer(const struct hs_set *set, const struct hs_filter *filter, struct answers *answers)
+{
+    const struct hs_filter *expressions[] = {NULL, filter};
+    struct hs_error err = {0};
+
+    if (hs_set_where(set, filter, NULL, &answers->set, &err) != HS_OK ||
+        hs_set_group(set, (enum hs_key[]){HS_KEY_SIZE, HS_KEY_EXPRESSION}, expressions, 2, NULL, &answers->groups,
+                     &err) != HS_OK)
+        fail_msg("%s", err.text);
+}
+
+static void assert_plain(struct fixture *f, size_t choice)
+{
+    struct hs_filter *filters[PROGRAMS];
+    struct answers before[PROGRAMS], after;
+    struct hs_set *set = create(f, &choices[choice]);
+    struct hs_error err = {0};
+
+    for (size_t i = 0; i < PROGRAMS; i++) {
+        const struct program *program = &programs[i];
+
+        if (hs_filter_create(f->dump, program->ops, program->count, NULL, 0, NULL, &filters[i], &err) != HS_OK)
+            fail_msg("program %zu: %s", i, err.text);
+        assert_int_equal(hs_filter_is_plain(filters[i]),
+                         f->process.pointer == 4 ? program->plain : program->plain_wide);
+        answer(set, filters[i], &before[i]);
+        if (choice == 0 && i != 14)
+            if (hs_set_count(before[i].set) == 0 || hs_set_count(before[i].set) == f->count)
+                fail_msg("program %zu tells no blocks apart", i);
+    }
+    assert_non_null(hs_blocks_summaries(f->blocks, 2));
+    for (size_t i = 0; i < PROGRAMS; i++) {
+        answer(set, filters[i], &after);
+        assert_same_set(before[i].set, after.set, i);
+        assert_same_groups(before[i].groups, after.groups);
+        hs_set_destroy(before[i].set);
+        hs_set_destroy(after.set);
+        hs_groups_destroy(before[i].groups);
+        hs_groups_destroy(after.groups);
+        hs_filter_destroy(filters[i]);
+    }
+    hs_set_destroy(set);
+}
+
+static void test_plain_filters(void **state)
+{
+    (void)state;
+    for (size_t choice = 0; choice < 2 * CHOICES; choice++) {
+        struct fixture f; /* one each: its summaries are not there before */
+
+        fixture_init(&f, choice & 1 ? 8 : 4, 1500, 2);
+        fill(&f);
+        assert_null(hs_blocks_summaries_made(f.blocks));
+        assert_plain(&f, choice / 2);
         fixture_deinit(&f);
     }
 }
@@ -569,9 +737,11 @@ static void test_allocations_fail(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sets),          cmocka_unit_test(test_algebra), cmocka_unit_test(test_two_dumps),
-        cmocka_unit_test(test_summaries),     cmocka_unit_test(test_groups),  cmocka_unit_test(test_group_misuse),
-        cmocka_unit_test(test_group_threads), cmocka_unit_test(test_refused), cmocka_unit_test(test_allocations_fail),
+        cmocka_unit_test(test_sets),          cmocka_unit_test(test_algebra),
+        cmocka_unit_test(test_two_dumps),     cmocka_unit_test(test_summaries),
+        cmocka_unit_test(test_plain_filters), cmocka_unit_test(test_groups),
+        cmocka_unit_test(test_group_misuse),  cmocka_unit_test(test_group_threads),
+        cmocka_unit_test(test_refused),       cmocka_unit_test(test_allocations_fail),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -81,6 +81,7 @@ function recognisers.run(found, dump)
     if #tasks == 0 then return notes, facts end
     local busy = dump:blocks { state = "busy" }
     look_all(busy, tasks, failed)
+    core.summarise(dump)
     for _, task in ipairs(tasks) do
         if not task.failed then
             core.set_label_source(task.plugin.name)

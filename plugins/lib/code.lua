@@ -116,14 +116,15 @@ end
 -- Where an indirect jump leads: through a table of addresses (x86), or of distances from the table, whose address was
 -- taken by `lea` (x64, as clang makes it). As many as lead into the function; {} if it is neither.
 local function targets_of(dump, jump, lea, is_inside)
-    local targets = {}
+    local targets, at = {}, jump.table or lea and lea.memory or -1
+    if at < 0 or at > math.maxinteger - 8 * TABLE_MAX then return targets end -- code may say anything
     for i = 0, TABLE_MAX - 1 do
         local target
         if jump.table then
-            target = dump:ptr(jump.table + i * dump.pointer_size)
-        elseif lea then
-            local distance = dump:i32(lea.memory + 4 * i)
-            target = distance and lea.memory + distance
+            target = dump:ptr(at + i * dump.pointer_size)
+        else
+            local distance = dump:i32(at + 4 * i)
+            target = distance and at + distance
         end
         if not target or target < 0 or not is_inside(target) then break end
         targets[#targets + 1] = target

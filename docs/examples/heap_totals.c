@@ -35,7 +35,12 @@ int main(int argc, char **argv)
                totals->count[HS_BLOCK_BUSY], totals->size[HS_BLOCK_BUSY]);
         if (heap->unread_size > 0)
             printf("heap %08" PRIx64 " %" PRIu64 " bytes could not be read\n", heap->va, heap->unread_size);
+        if (heap->unread_segments + heap->unread_large > 0)
+            printf("heap %08" PRIx64 " %" PRIu32 " segments and %" PRIu32 " large blocks could not be read\n", heap->va,
+                   heap->unread_segments, heap->unread_large);
     }
+    if (hs_dump_heap_list(dump) != HS_HEAP_LIST_WHOLE)
+        printf("heaps may be missing\n");
     hs_dump_close(dump);
     return 0;
 }

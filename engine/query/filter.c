@@ -53,7 +53,7 @@ struct hs_filter {
     struct hs_filter_text *texts;
     size_t text_count;
     bool plain;                 /* see hs_filter_is_plain */
-    bool tests_only;            /* no block meets anything but tests, which leave a value only at the end */
+    uint64_t stops;             /* see find_stops: from there on, block by block */
     const struct hs_scan *scan; /* the dump's, if the program asks for it */
     uint16_t label_count;       /* labels known when the filter was made */
     const uint16_t *numbers;    /* of the labels of blocks; NULL where there were none */
@@ -70,26 +70,26 @@ static const struct {
     [HS_FILTER_PUSH] = {0, 1, NUMBER},
     [HS_FILTER_FIELD] = {0, 1, FIELD},
     [HS_FILTER_READ] = {1, 1, READ_SIZE},
-    [HS_FILTER_ASCII] = {1, 1},
-    [HS_FILTER_UTF16] = {1, 1},
+    [HS_FILTER_ASCII] = {1, 1, NO_OPERAND},
+    [HS_FILTER_UTF16] = {1, 1, NO_OPERAND},
     [HS_FILTER_AMONG] = {1, 1, INTEGERS},
-    [HS_FILTER_NEGATE] = {1, 1},
-    [HS_FILTER_INVERT] = {1, 1},
-    [HS_FILTER_ADD] = {2, 1},
-    [HS_FILTER_SUBTRACT] = {2, 1},
-    [HS_FILTER_MULTIPLY] = {2, 1},
-    [HS_FILTER_DIVIDE] = {2, 1},
-    [HS_FILTER_MODULO] = {2, 1},
-    [HS_FILTER_AND] = {2, 1},
-    [HS_FILTER_OR] = {2, 1},
-    [HS_FILTER_XOR] = {2, 1},
-    [HS_FILTER_SHIFT_LEFT] = {2, 1},
-    [HS_FILTER_SHIFT_RIGHT] = {2, 1},
-    [HS_FILTER_EQUAL] = {2, 1},
-    [HS_FILTER_LESS] = {2, 1},
-    [HS_FILTER_LESS_EQUAL] = {2, 1},
-    [HS_FILTER_BETWEEN] = {3, 1},
-    [HS_FILTER_NOT] = {1, 1},
+    [HS_FILTER_NEGATE] = {1, 1, NO_OPERAND},
+    [HS_FILTER_INVERT] = {1, 1, NO_OPERAND},
+    [HS_FILTER_ADD] = {2, 1, NO_OPERAND},
+    [HS_FILTER_SUBTRACT] = {2, 1, NO_OPERAND},
+    [HS_FILTER_MULTIPLY] = {2, 1, NO_OPERAND},
+    [HS_FILTER_DIVIDE] = {2, 1, NO_OPERAND},
+    [HS_FILTER_MODULO] = {2, 1, NO_OPERAND},
+    [HS_FILTER_AND] = {2, 1, NO_OPERAND},
+    [HS_FILTER_OR] = {2, 1, NO_OPERAND},
+    [HS_FILTER_XOR] = {2, 1, NO_OPERAND},
+    [HS_FILTER_SHIFT_LEFT] = {2, 1, NO_OPERAND},
+    [HS_FILTER_SHIFT_RIGHT] = {2, 1, NO_OPERAND},
+    [HS_FILTER_EQUAL] = {2, 1, NO_OPERAND},
+    [HS_FILTER_LESS] = {2, 1, NO_OPERAND},
+    [HS_FILTER_LESS_EQUAL] = {2, 1, NO_OPERAND},
+    [HS_FILTER_BETWEEN] = {3, 1, NO_OPERAND},
+    [HS_FILTER_NOT] = {1, 1, NO_OPERAND},
     [HS_FILTER_JUMP_IF] = {1, 0, JUMP},
     [HS_FILTER_JUMP_UNLESS] = {1, 0, JUMP},
     [HS_FILTER_CONTAINS] = {0, 1, TEXT},
@@ -98,7 +98,7 @@ static const struct {
     [HS_FILTER_CANDIDATE_INDEX] = {0, 1, NUMBER},
     [HS_FILTER_TRACE_MODULE] = {0, 1, TEXT},
     [HS_FILTER_TRACE_SYMBOL] = {0, 1, TEXT},
-    [HS_FILTER_REFERENCED] = {0, 1},
+    [HS_FILTER_REFERENCED] = {0, 1, NO_OPERAND},
     [HS_FILTER_LABEL] = {0, 1, TEXT},
     [HS_FILTER_COLUMN] = {0, 1, TEXT},
 };
@@ -440,29 +440,39 @@ bool hs_filter_is_plain(const struct hs_filter *filter)
     return filter->plain;
 }
 
-#define TESTS_MAX 63u /* instructions of a program that is run over many blocks at once */
+#define BATCHED_MAX 64u /* the first instructions of a program, over which many blocks are led at once */
 
-/* Whether every way through the program leads over tests, and ends with the value of the last. */
-static bool is_tests_only(const struct instruction *code, size_t count)
+/* Whether a test can be made of many blocks at once: it leaves a value only at the end of the program. */
+static bool is_batched(const struct instruction *test, size_t count)
 {
-    uint64_t reached = 1;
-
-    if (count > TESTS_MAX)
+    if (test->code < RUN_TESTS)
         return false;
-    for (size_t i = 0; i < count; i++) {
-        if (!(reached >> i & 1))
-            continue;
-        if (code[i].code < RUN_TESTS)
-            return false;
-        for (unsigned truth = 0; truth < 2; truth++) {
-            const struct way *way = &code[i].ways[truth];
+    for (unsigned truth = 0; truth < 2; truth++) {
+        const struct way *way = &test->ways[truth];
 
-            if ((way->leave == LEAVE_NOTHING) == (way->next == count))
-                return false;
-            reached |= UINT64_C(1) << way->next;
-        }
+        if ((way->leave == LEAVE_NOTHING) == (way->next == count) || (way->next >= BATCHED_MAX && way->next < count))
+            return false;
     }
     return true;
+}
+
+/* The first instructions, a bit each, on the ways from the start that are no such tests. */
+static uint64_t find_stops(const struct instruction *code, size_t count)
+{
+    uint64_t reached = 1, stops = 0;
+
+    for (size_t i = 0; i < count && i < BATCHED_MAX; i++) {
+        if (!(reached >> i & 1))
+            continue;
+        if (!is_batched(&code[i], count)) {
+            stops |= UINT64_C(1) << i;
+            continue;
+        }
+        for (unsigned truth = 0; truth < 2; truth++)
+            if (code[i].ways[truth].next < count)
+                reached |= UINT64_C(1) << code[i].ways[truth].next;
+    }
+    return stops;
 }
 
 static enum hs_status find_column(const struct hs_filter *filter, struct hs_dump *dump, struct instruction *instruction,
@@ -514,7 +524,7 @@ static enum hs_status copy_code(struct hs_filter *filter, struct hs_dump *dump, 
         fuse(filter->code, op_count);
         thread_jumps(filter->code, op_count);
         find_ways(filter->code, op_count);
-        filter->tests_only = is_tests_only(filter->code, op_count);
+        filter->stops = find_stops(filter->code, op_count);
         filter->plain = is_plain(ops, op_count, blocks->heaps->process->space->pointer_size);
     }
     return status;
@@ -608,6 +618,19 @@ static inline struct value read_user(const struct hs_filter *filter, const struc
     return present(number);
 }
 
+/* Printable ASCII, a tab or the end of a line. */
+static inline bool is_letter(unsigned unit)
+{
+    return unit - 0x20 <= 0x7e - 0x20 || unit == '\t' || unit == '\n' || unit == '\r';
+}
+
+/* A UTF-16 unit of the scripts in use. */
+static inline bool is_unit(unsigned unit)
+{
+    return is_letter(unit) || (unit >= 0xa0 && unit <= 0x1fff) || (unit >= 0x2010 && unit <= 0x20cf) ||
+           (unit >= 0x3000 && unit <= 0x9fff) || (unit >= 0xac00 && unit <= 0xd7a3);
+}
+
 /* Length of the text at user offset `off`, in characters of `width` bytes; see HS_FILTER_ASCII and HS_FILTER_UTF16. Only
  * what is mapped together with the header is looked at. */
 static struct value text_run(const struct hs_filter *filter, const struct hs_spot *spot, int64_t off, unsigned width)
@@ -625,18 +648,14 @@ static struct value text_run(const struct hs_filter *filter, const struct hs_spo
     if (size > extent->size - at)
         size = extent->size - at;
     bytes = extent->bytes + at;
-    for (; (count + 1) * width <= size; count++) {
-        unsigned unit = width == 1 ? bytes[count] : hs_load_u16(bytes + 2 * count);
-        bool plain = (unit >= 0x20 && unit <= 0x7e) || unit == '\t' || unit == '\n' || unit == '\r';
-        bool wide = width == 2 && ((unit >= 0xa0 && unit <= 0x1fff) || (unit >= 0x2010 && unit <= 0x20cf) ||
-                                   (unit >= 0x3000 && unit <= 0x9fff) || (unit >= 0xac00 && unit <= 0xd7a3));
-
-        if (unit == 0)
-            break;
-        if (!plain && !wide)
-            return present(0);
+    if (width == 1) {
+        while (count < size && is_letter(bytes[count]))
+            count++;
+        return present(count == size || bytes[count] == 0 ? count : 0);
     }
-    return present(count);
+    while (2 * count + 1 < size && is_unit(hs_load_u16(bytes + 2 * count)))
+        count++;
+    return present(2 * count + 1 >= size || hs_load_u16(bytes + 2 * count) == 0 ? count : 0);
 }
 
 static bool is_among(int64_t number, const struct instruction *at)
@@ -814,6 +833,13 @@ static bool is_so(const struct hs_filter *filter, const struct instruction *at, 
     }
 }
 
+/* What a test wants of a value. */
+static inline bool is_wanted(const struct instruction *test, int64_t number)
+{
+    return test->code == RUN_READ_AMONG ? is_among((int64_t)((uint64_t)number >> test->value), test->among)
+                                        : number == test->value;
+}
+
 static inline bool is_met(const struct hs_filter *filter, const struct instruction *test, const struct hs_spot *spot)
 {
     struct value value;
@@ -824,17 +850,16 @@ static inline bool is_met(const struct hs_filter *filter, const struct instructi
         return is_so(filter, test, spot);
     value = test->code == RUN_FIELD_EQUAL ? field_of(filter, spot, test->field)
                                           : read_user(filter, spot, test->off, test->field);
-    if (test->code == RUN_READ_AMONG)
-        return !value.missing && is_among((int64_t)((uint64_t)value.number >> test->value), test->among);
-    return !value.missing && value.number == test->value;
+    return !value.missing && is_wanted(test, value.number);
 }
 
-static struct value run(const struct hs_filter *filter, const struct hs_spot *spot)
+/* Runs the program from an instruction that is reached with nothing on the stack. */
+static struct value run(const struct hs_filter *filter, const struct hs_spot *spot, size_t start)
 {
     struct value stack[HS_FILTER_STACK + 1];
     struct value *top = stack; /* one past the last value */
 
-    for (size_t i = 0; i < filter->count; i++) {
+    for (size_t i = start; i < filter->count; i++) {
         const struct instruction *at = &filter->code[i];
 
         /* Most programs are tests and nothing else. */
@@ -906,7 +931,7 @@ static struct value run(const struct hs_filter *filter, const struct hs_spot *sp
 
 bool hs_filter_value(const struct hs_filter *filter, const struct hs_spot *spot, int64_t *value_ret)
 {
-    struct value value = run(filter, spot);
+    struct value value = run(filter, spot, 0);
 
     *value_ret = value.number;
     return !value.missing;
@@ -919,6 +944,19 @@ const struct hs_dump *hs_filter_dump(const struct hs_filter *filter)
     return filter->dump;
 }
 
+/* Those of some blocks, a bit each, that the program is true for, from a stop on. */
+static uint64_t run_on(const struct hs_filter *filter, size_t stop, const struct hs_spot *spots, uint64_t asked)
+{
+    uint64_t found = 0;
+
+    for (uint64_t left = asked; left; left &= left - 1) {
+        unsigned i = (unsigned)__builtin_ctzll(left);
+
+        found |= (uint64_t)is_true(run(filter, &spots[i], stop)) << i;
+    }
+    return found;
+}
+
 /* Those of some blocks, a bit each, that meet a test. */
 static uint64_t met_of(const struct hs_filter *filter, const struct instruction *test, const struct hs_spot *spots,
                        uint64_t asked)
@@ -929,6 +967,33 @@ static uint64_t met_of(const struct hs_filter *filter, const struct instruction 
         unsigned i = (unsigned)__builtin_ctzll(left);
 
         met |= (uint64_t)is_met(filter, test, &spots[i]) << i;
+    }
+    return met;
+}
+
+/* The same for a test of user bytes at one offset: most lie where nothing else has to be asked. */
+static uint64_t reads_met(const struct hs_filter *filter, const struct instruction *test, const struct hs_spot *spots,
+                          uint64_t asked)
+{
+    const unsigned unit = filter->blocks->heaps->unit;
+    const unsigned size = (unsigned)(test->field < 0 ? -test->field : test->field);
+    const uint64_t off = (uint64_t)test->off, end = off + size;
+    uint64_t met = 0;
+
+    if (test->field < 0 || test->off < 0 || test->off > INT32_MAX)
+        return met_of(filter, test, spots, asked);
+    for (uint64_t left = asked; left; left &= left - 1) {
+        unsigned i = (unsigned)__builtin_ctzll(left);
+        const struct hs_extent *extent = spots[i].extent;
+        bool is;
+
+        if (spots[i].brief.size < end)
+            continue;
+        if (extent && extent->kind == HS_EXTENT_RUN && spots[i].off + unit + end <= extent->size)
+            is = is_wanted(test, (int64_t)load_user(extent->bytes + spots[i].off + unit + off, size));
+        else
+            is = is_met(filter, test, &spots[i]);
+        met |= (uint64_t)is << i;
     }
     return met;
 }
@@ -959,24 +1024,30 @@ static uint64_t labels_met(const struct hs_filter *filter, const uint8_t *labels
 
 _Static_assert(HS_BATCH <= 64, "a word has a bit for each block of a batch");
 
-/* A program of tests over a batch, test by test: what one block does says nothing about the next, so a processor that
- * guesses the way of each block would often guess wrong. */
-static uint64_t run_tests(const struct hs_filter *filter, const struct hs_spot *spots, size_t taken)
+/* A program over a batch, test by test as long as there are tests: what one block does says nothing about the next, so a
+ * processor that guesses the way of each block would often guess wrong. */
+uint64_t hs_filter_batch(const struct hs_filter *filter, const struct hs_spot *spots, size_t count)
 {
-    uint64_t waiting[TESTS_MAX + 1] = {0}; /* before each instruction, a bit a block */
-    uint64_t all = UINT64_MAX >> (64 - taken), found = 0;
+    uint64_t waiting[BATCHED_MAX] = {0}; /* before each instruction, a bit a block */
+    uint64_t all = UINT64_MAX >> (64 - count), found = 0;
 
     waiting[0] = all;
-    for (size_t i = 0; i < filter->count; i++) {
+    for (size_t i = 0; i < filter->count && i < BATCHED_MAX; i++) {
         const struct instruction *test = &filter->code[i];
         uint64_t sides[2];
 
         if (!waiting[i])
             continue;
+        if (filter->stops >> i & 1) {
+            found |= run_on(filter, i, spots, waiting[i]);
+            continue;
+        }
         if (test->code == RUN_SIZE_EQUAL && waiting[i] == all)
-            sides[1] = sizes_met(spots, taken, (uint64_t)test->value);
+            sides[1] = sizes_met(spots, count, (uint64_t)test->value);
+        else if (test->code == RUN_READ_EQUAL || test->code == RUN_READ_AMONG)
+            sides[1] = reads_met(filter, test, spots, waiting[i]);
         else if (test->code == RUN_TRUTH && test->field == HS_FILTER_LABEL)
-            sides[1] = waiting[i] & labels_met(filter, test->labels, spots, taken);
+            sides[1] = waiting[i] & labels_met(filter, test->labels, spots, count);
         else
             sides[1] = met_of(filter, test, spots, waiting[i]);
         sides[0] = waiting[i] & ~sides[1];
@@ -990,18 +1061,4 @@ static uint64_t run_tests(const struct hs_filter *filter, const struct hs_spot *
         }
     }
     return found;
-}
-
-static uint64_t run_each(const struct hs_filter *filter, const struct hs_spot *spots, size_t taken)
-{
-    uint64_t found = 0;
-
-    for (size_t i = 0; i < taken; i++)
-        found |= (uint64_t)is_true(run(filter, &spots[i])) << i;
-    return found;
-}
-
-uint64_t hs_filter_batch(const struct hs_filter *filter, const struct hs_spot *spots, size_t count)
-{
-    return filter->tests_only ? run_tests(filter, spots, count) : run_each(filter, spots, count);
 }

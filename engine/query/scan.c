@@ -68,30 +68,59 @@ struct hs_references {
 
 /* ---- what counts as a pointer ---- */
 
-static bool set_granules(struct look *look)
+static void mark(struct look *look, hs_va va, uint64_t size)
+{
+    uint64_t at = va - look->low, first = at >> look->shift, last;
+
+    if (at >= look->span || size == 0)
+        return;
+    last = (at + (size < look->span - at ? size : look->span - at) - 1) >> look->shift;
+    for (uint64_t granule = first; granule <= last; granule++)
+        look->granules[granule / 64] |= UINT64_C(1) << (granule % 64);
+}
+
+/* Marks where the blocks of a set lie. */
+static void mark_blocks(struct look *look, const struct hs_set *set)
+{
+    struct hs_set_cursor cursor;
+    struct hs_spot spots[HS_BATCH];
+    size_t count;
+
+    hs_set_cursor_init(&cursor, set, set->from, set->to);
+    while ((count = hs_set_cursor_take(&cursor, spots)) > 0)
+        for (size_t i = 0; i < count; i++)
+            if (spots[i].extent->kind == HS_EXTENT_RUN)
+                mark(look, spots[i].extent->va + spots[i].off, spots[i].brief.total);
+            else if (spots[i].extent->kind != HS_EXTENT_HOLE)
+                mark(look, spots[i].extent->va, spots[i].extent->size);
+}
+
+#define FEW 4u /* a set with no more than such a part of all blocks is looked for alone */
+
+/* The first test for blocks: of `targets`, or all. */
+static bool set_granules(struct look *look, const struct hs_set *targets)
 {
     const struct hs_heaps *heaps = look->blocks->heaps;
     size_t count = heaps->extents_by_va_count;
     const struct hs_extent *last = count ? &heaps->extents[heaps->extents_by_va[count - 1].idx] : NULL;
+    bool few = targets && targets->count <= look->blocks->count / FEW;
 
     assert(!count || heaps->extents);
     look->low = count ? heaps->extents_by_va[0].va : 0;
     look->span = last ? last->va + last->size - look->low : 0;
-    look->shift = 12;
+    look->shift = few ? 6 : 12;
     while (look->span >> look->shift >= GRANULES_MAX)
         look->shift++;
     look->granules = calloc((size_t)((look->span >> look->shift) / 64 + 1), sizeof *look->granules);
     if (!look->granules)
         return false;
-    for (size_t i = 0; i < count; i++) {
+    if (few)
+        mark_blocks(look, targets);
+    for (size_t i = 0; i < count && !few; i++) {
         const struct hs_extent *extent = &heaps->extents[heaps->extents_by_va[i].idx];
-        uint64_t first = (extent->va - look->low) >> look->shift;
-        uint64_t end = (extent->va + extent->size - 1 - look->low) >> look->shift;
 
-        if (extent->kind == HS_EXTENT_HOLE)
-            continue;
-        for (uint64_t granule = first; granule <= end; granule++)
-            look->granules[granule / 64] |= UINT64_C(1) << (granule % 64);
+        if (extent->kind != HS_EXTENT_HOLE)
+            mark(look, extent->va, extent->size);
     }
     return true;
 }
@@ -474,8 +503,10 @@ static struct hs_scan *scan_new(uint32_t block_count)
     return scan;
 }
 
-static enum hs_status scan_run(struct hs_dump *dump, const struct hs_set *from, bool all_sources, struct hs_job *job,
-                               struct hs_scan **scan_ret, struct hs_error *err)
+/* Looks into the blocks of `from` and, unless there are targets, into everything else. Of blocks that are no targets it
+ * need not find out whether something points to them; NULL: all are. */
+static enum hs_status scan_run(struct hs_dump *dump, const struct hs_set *from, const struct hs_set *targets,
+                               struct hs_job *job, struct hs_scan **scan_ret, struct hs_error *err)
 {
     struct look look = {
         .dump = dump, .blocks = from->blocks, .job = job, .from = from, .pointer = dump->space.pointer_size};
@@ -483,10 +514,10 @@ static enum hs_status scan_run(struct hs_dump *dump, const struct hs_set *from, 
 
     pthread_mutex_init(&look.lock, NULL);
     look.scan = scan_new(from->blocks->count);
-    if (!look.scan || !set_granules(&look))
+    if (!look.scan || !set_granules(&look, targets))
         status = hs_fail_memory(err, "the search for pointers");
     else
-        status = run(&look, all_sources, err);
+        status = run(&look, !targets, err);
     if (status == HS_OK)
         *scan_ret = look.scan;
     else
@@ -519,7 +550,7 @@ enum hs_status hs_dump_scan(struct hs_dump *dump, struct hs_job *job, const stru
     status = busy_blocks(dump, job, &busy, err);
     if (status != HS_OK)
         return status;
-    status = scan_run(dump, busy, true, job, &scan, err);
+    status = scan_run(dump, busy, NULL, job, &scan, err);
     hs_set_destroy(busy);
     if (status != HS_OK)
         return status;
@@ -564,7 +595,7 @@ enum hs_status hs_set_referenced(const struct hs_set *set, const struct hs_refer
         return hs_fail_memory(err, "a set of blocks");
     if (from)
         sources = 1u << HS_SOURCE_BLOCK;
-    status = from ? scan_run(set->dump, from, false, job, &own, err) : hs_dump_scan(set->dump, job, &scan, err);
+    status = from ? scan_run(set->dump, from, set, job, &own, err) : hs_dump_scan(set->dump, job, &scan, err);
     if (status == HS_OK) {
         bool settled = atomic_load(&set->settled);
 

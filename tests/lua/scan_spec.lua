@@ -86,4 +86,32 @@ print(#dump:referrers(0x7fff1233), pcall(dump.referrers, dump, "x"))
         for i = 1, 50 do assert.equal("1\tblock\tmapi\ttrue\tstack\tuser\ttrue", lines[i]) end
         assert.truthy(lines[51]:find "^0\tfalse\t.*address")
     end)
+
+    it("finds the same of few blocks, which it looks for alone, as of all", function()
+        local script = folder .. "/few.lua"
+        local file <close> = assert(io.open(script, "w"))
+        file:write [[
+local all, found = dump:blocks(), 0
+local busy = dump:blocks { state = "busy" }
+for _, from in ipairs { busy, busy:where "index % 5 == 0", dump:blocks "size > 0x1000", busy:where "size == 0" } do
+    local pointed = all:referenced { from = from }
+    local mapi = all:referenced { from = from, aims = "mapi" }
+    for _, text in ipairs { "index % 7 == 0", "index % 2 == 0", "size == 0xf8", "size > 0x1000", "not state == busy",
+                            "state == uncommitted", "index == 3", "size == 0 and size == 1" } do
+        local some = dump:blocks(text)
+        for _, pair in ipairs { { pointed }, { mapi, "mapi" } } do
+            local wanted, got = pair[1] & some, some:referenced { from = from, aims = pair[2] }
+            assert(got:count() == wanted:count() and (got & wanted):count() == wanted:count(), text)
+            found = found + got:count()
+        end
+    end
+end
+print(found)
+]]
+        file:close()
+        for _, arch in ipairs { "x86", "x64" } do
+            local path = sample(folder, "--scale", "0.02", "--arch", arch)
+            assert.is_true(tonumber(program.output { "run", script, path }) > 1000, arch)
+        end
+    end)
 end)

@@ -8,6 +8,7 @@ struct hs_room {
     uint32_t capacity, count;
     uint32_t *cell_clump; /* a cell of the stored index */
     uint32_t cell_capacity;
+    size_t tag; /* the first that may belong to the next cell */
 };
 
 static bool room_for(struct hs_room *room, uint32_t cells)
@@ -32,22 +33,35 @@ static bool room_for(struct hs_room *room, uint32_t cells)
     return true;
 }
 
-static uint16_t tag_of(const struct hs_cells *cells, uint32_t stored, uint64_t key)
+static bool tag_is_before(const struct hs_cell_tag *tag, uint32_t stored, uint64_t key)
+{
+    return tag->stored < stored || (tag->stored == stored && tag->key < key);
+}
+
+/* The first tag that is not before this stored index. */
+static size_t first_tag(const struct hs_cells *cells, uint32_t stored)
 {
     size_t low = 0, high = cells->tag_count;
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        const struct hs_cell_tag *tag = &cells->tags[middle];
 
-        if (tag->stored < stored || (tag->stored == stored && tag->key < key))
+        if (tag_is_before(&cells->tags[middle], stored, 0))
             low = middle + 1;
         else
             high = middle;
     }
-    return low < cells->tag_count && cells->tags[low].stored == stored && cells->tags[low].key == key
-               ? cells->tags[low].tag
-               : 0;
+    return low;
+}
+
+/* The tag of a cell, 0 if it has none. Cells are asked for in their order: *at moves on. */
+static uint16_t tag_of(const struct hs_cells *cells, uint32_t stored, uint64_t key, size_t *at)
+{
+    const struct hs_cell_tag *tags = cells->tags;
+
+    while (*at < cells->tag_count && tag_is_before(&tags[*at], stored, key))
+        ++*at;
+    return *at < cells->tag_count && tags[*at].stored == stored && tags[*at].key == key ? tags[*at].tag : 0;
 }
 
 /* Most blocks first; then the first to be found (`odds` holds the place meanwhile). */
@@ -95,7 +109,7 @@ static void first_clumps(const struct hs_model *model, uint32_t stored, struct h
         room->clumps[at].count += cell->count;
         room->clumps[at].bytes += part.size * cell->count;
         if (cells->tag_count && !room->clumps[at].tag)
-            room->clumps[at].tag = tag_of(cells, stored, cell->key);
+            room->clumps[at].tag = tag_of(cells, stored, cell->key, &room->tag);
     }
 }
 
@@ -207,6 +221,7 @@ static void clump_item(void *context, size_t part)
 
     if (hs_job_stopped(model->job))
         return;
+    room.tag = first_tag(model->cells, from);
     for (uint32_t stored = from; stored < from + PART; stored++) {
         if (!make_clumps(model, stored, &room))
             goto failed;

@@ -60,39 +60,32 @@ static uint32_t label_of(const struct hs_blocks *blocks, uint32_t id)
     return label <= HS_CELL_LABELS ? label : 0;
 }
 
-/* Goes to block `id`, which is not before the one it stands on. */
-static bool go_to(struct hs_block_cursor *cursor, uint32_t id)
-{
-    hs_block_cursor_skip(cursor, id);
-    return hs_block_cursor_next(cursor);
-}
-
 /* Module that the first word of a block points into, + 1; 0: none. */
-static uint32_t module_of(const struct hs_blocks *blocks, uint32_t id, uint64_t size, struct hs_block_cursor *cursor)
+static uint32_t module_of(const struct hs_blocks *blocks, const uint64_t *summaries, uint32_t id)
 {
     const struct hs_process *process = blocks->heaps->process;
-    unsigned pointer = process->space->pointer_size;
-    struct hs_spot spot;
-    uint64_t at;
+    const struct hs_space *space = process->space;
+    struct hs_block block;
+    uint64_t word;
     size_t module;
 
-    if (size < pointer || !go_to(cursor, id) || cursor->extent->kind == HS_EXTENT_HOLE)
+    if (hs_summary_size(blocks, id, summaries[id]) < space->pointer_size)
         return 0;
-    spot = (struct hs_spot){.extent = cursor->extent, .off = cursor->off};
-    at = hs_spot_user_off(blocks->heaps, &spot);
-    if (at + pointer > spot.extent->size)
+    if (space->pointer_size == sizeof(uint32_t) && (summaries[id] & HS_SUMMARY_HAS_FIRST))
+        word = hs_summary_firsts(blocks, summaries)[id];
+    else if (hs_blocks_get(blocks, id, &block) != HS_OK || !hs_space_pointer(space, block.user_va, &word))
         return 0;
-    module = hs_process_module_at(process, hs_load_uint(spot.extent->bytes + at, pointer));
+    module = hs_process_module_at(process, word);
     return module == SIZE_MAX ? 0 : (uint32_t)module + 1;
 }
 
-/* cursor: stands before the block. */
-static uint64_t key_of(const struct hs_cells *cells, const struct hs_blocks *blocks, const uint8_t *objects,
-                       uint32_t id, uint64_t size, size_t heap, struct hs_block_cursor *cursor)
+static uint64_t key_of(const struct hs_cells *cells, const struct hs_blocks *blocks, const uint64_t *summaries,
+                       const uint8_t *objects, uint32_t id, size_t heap)
 {
     uint32_t label = label_of(blocks, id);
     uint64_t most = (UINT64_C(1) << cells->size_bits) - 1, key = heap;
-    uint32_t module = cells->module_bits && objects[label] ? module_of(blocks, id, size, cursor) : 0;
+    uint64_t size = hs_summary_size(blocks, id, summaries[id]);
+    uint32_t module = cells->module_bits && objects[label] ? module_of(blocks, summaries, id) : 0;
 
     key = key << cells->label_bits | label;
     key = key << cells->module_bits | module;
@@ -102,22 +95,17 @@ static uint64_t key_of(const struct hs_cells *cells, const struct hs_blocks *blo
 bool hs_cells_key(const struct hs_cells *cells, const struct hs_blocks *blocks, const uint8_t *objects, uint32_t id,
                   uint32_t *stored_ret, uint64_t *key_ret)
 {
-    struct hs_block_cursor cursor;
-    struct hs_brief brief;
+    const uint64_t *summaries = hs_blocks_summaries_made(blocks); /* by hs_cells_init */
+    size_t heap = 0;
     uint32_t stored;
 
-    if (id >= blocks->count)
+    if (!summaries || id >= blocks->count || hs_summary_state(summaries[id]) != HS_BLOCK_BUSY)
         return false;
-    hs_block_cursor_init(&cursor, blocks, id);
-    if (!hs_block_cursor_next(&cursor))
-        return false;
-    hs_block_brief(blocks->heaps, cursor.extent, cursor.off, &brief);
-    if (brief.state != HS_BLOCK_BUSY)
-        return false;
-    stored = hs_block_stored(blocks->heaps, cursor.extent, cursor.off, &brief);
+    while (id >= blocks->first_id[heap + 1])
+        heap++;
+    stored = hs_summary_stored(summaries[id]);
     *stored_ret = stored == UINT32_MAX ? HS_CELL_UNTRACED : stored;
-    hs_block_cursor_init(&cursor, blocks, id);
-    *key_ret = key_of(cells, blocks, objects, id, brief.size, cursor.extent->heap_idx, &cursor);
+    *key_ret = key_of(cells, blocks, summaries, objects, id, heap);
     return true;
 }
 
@@ -184,7 +172,6 @@ static bool read_shard(struct collect *collect, struct shard *shard, uint32_t fr
 {
     const struct hs_blocks *blocks = collect->blocks;
     uint32_t count = count_parts(collect, shard, from, to), next[PARTS];
-    struct hs_block_cursor cursor;
     size_t heap = 0;
 
     shard->keys = malloc((count + (size_t)1) * sizeof *shard->keys);
@@ -192,14 +179,13 @@ static bool read_shard(struct collect *collect, struct shard *shard, uint32_t fr
     if (!shard->keys || !shard->places)
         return false;
     memcpy(next, shard->first, sizeof next);
-    hs_block_cursor_init(&cursor, blocks, from);
     for (uint32_t id = from; id < to; id++) {
         uint64_t summary = collect->summaries[id], key;
         uint32_t stored = hs_summary_stored(summary), at;
 
         if (!is_busy(collect, id, &heap))
             continue;
-        key = key_of(collect->cells, blocks, collect->objects, id, hs_summary_size(blocks, id, summary), heap, &cursor);
+        key = key_of(collect->cells, blocks, collect->summaries, collect->objects, id, heap);
         at = next[part_of(stored)]++;
         shard->keys[at] = key;
         shard->places[at] = stored << 16 | (id % HS_SHARD_BLOCKS);

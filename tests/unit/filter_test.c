@@ -65,7 +65,7 @@ static void test_operands(void **state)
     assert_true(is_refused(dump, (struct hs_filter_op[]){{HS_FILTER_COLUMN, -1}}, 1, 0)); /* there are no columns */
     assert_true(is_refused(dump, (struct hs_filter_op[]){{HS_FILTER_COLUMN, 2}}, 1, 0));
     assert_true(is_refused(dump, (struct hs_filter_op[]){{HS_FILTER_CODE_COUNT, 0}}, 1, 0));
-    assert_true(is_refused(dump, (struct hs_filter_op[]){{(enum hs_filter_code)-1, 0}}, 1, 0));
+    assert_true(is_refused(dump, (struct hs_filter_op[]){{(enum hs_filter_code) - 1, 0}}, 1, 0));
     hs_dump_close(dump);
     free(bytes);
     hw_process_deinit(&process);

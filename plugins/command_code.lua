@@ -42,7 +42,7 @@ end
 
 return {
     name = "command_code", kind = "command", words = { "u", "ub", "uf" },
-    summary = "code at an address (u), before it (ub), of a whole function (uf)",
+    summary = "code at an address, before it, of a whole function",
     usage = [[
 u ntdll!RtlAllocateHeap L10     10 (hex) instructions; eight unless told; u goes on behind the last one
 u 7c918f01 7c918f40             all that begin up to the second address

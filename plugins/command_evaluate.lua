@@ -36,7 +36,7 @@ end
 
 return {
     name = "command_evaluate", kind = "command", words = { "?", ".formats" },
-    summary = "the value of an expression, as a number or in every format",
+    summary = "the value of an expression; in every format",
     usage = [[
 ? poi(poi(ntdll!RtlpStackTraceDataBase)+64)-4*17dfe
 .formats 10000001

@@ -12,12 +12,14 @@ table.sort(words)
 
 return {
     name = "command_memory", kind = "command", words = words,
-    summary = "memory: dwords (dc with text), bytes, words, qwords, text, pointers with names (dds dps dqs)",
+    summary = "memory as numbers, as text, as pointers with names",
     usage = [[
 dc ADDRESS [LAST]       up to the byte LAST
 dd ADDRESS L20          20 (hex) elements
 dds poi(poi(poi(ntdll!RtlpStackTraceDataBase)+64)-4*7dfe)
 dd                      goes on where the last one ended
+dd dwords, dc the same with text, db bytes with text, dw words, dq qwords, dp pointers, da and du text,
+dds dqs dps dwords, qwords and pointers with the names of what they point to
 128 bytes unless told otherwise; da and du run to the end of the text.]],
     run = function(dump, call)
         local shape = SHAPES[call.word]

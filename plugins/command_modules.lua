@@ -16,7 +16,7 @@ end
 
 return {
     name = "command_modules", kind = "command", words = { "lm", "lmm", "lmv" },
-    summary = "loaded modules, those of a pattern, one in detail",
+    summary = "loaded modules, by a pattern, one in detail",
     usage = [[
 lm                 all modules, by address
 lmm 3r*            those whose name fits; also lm m 3r*

@@ -88,7 +88,7 @@ local RUN <const> = { ["!address"] = address, ["!peb"] = peb, ["!teb"] = teb }
 
 return {
     name = "command_process", kind = "command", words = { "!address", "!peb", "!teb" },
-    summary = "what an address is; the process; a thread's environment",
+    summary = "what an address is; the process; a thread",
     usage = [[
 !address -summary      what memory is used for, as the script `info`
 + !address             the same, not a list of all regions

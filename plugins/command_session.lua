@@ -2,6 +2,21 @@
 
 local text = require "text"
 
+local WORDS_WIDTH <const> = 22
+
+-- Rows of the list: the words, in as many lines as they take, and the summary behind the first.
+local function add_rows(rows, plugin, margin)
+    local line, summary = margin, plugin.summary
+    for i, word in ipairs(plugin.words) do
+        if i > 1 and #line + 1 + #word > WORDS_WIDTH then
+            rows[#rows + 1] = { line, summary }
+            line, summary = margin, ""
+        end
+        line = line .. (line == margin and "" or " ") .. word
+    end
+    rows[#rows + 1] = { line, summary }
+end
+
 local function help(_, call)
     local found = call.commands
     if call.text ~= "" then
@@ -16,18 +31,18 @@ local function help(_, call)
         local plugin = found.by_word[word]
         if not seen[plugin] then
             seen[plugin] = true
-            local all = table.concat(plugin.words, " ")
-            data[#data + 1] = { all, plugin.summary }
-            rows[#rows + 1] = { call.margin(plugin) .. all, plugin.summary }
+            data[#data + 1] = { table.concat(plugin.words, " "), plugin.summary }
+            add_rows(rows, plugin, call.margin(plugin))
         end
     end
     if call.json then return data end
     text.table({ { "", "left" }, { "", "left", "end" } }, rows)
     print [[
-  .help NAME explains one. Anything else is Lua: dump:blocks "size == 0xf8":count()
-+ COMMAND --json          prints its data as one JSON document
-+ COMMAND | FILTER        grep [-ivc] TEXT, head [N], tail [N], sort [-r] [-u], count, more; also several
-+ COMMAND > FILE          writes what it prints
+  .help NAME explains one. All else is Lua: dump:blocks "size == 0xf8":count()
++ COMMAND --json        prints its data as one JSON document
++ COMMAND | FILTER      grep [-ivc] TEXT, head [N], tail [N], sort [-r] [-u],
++                       count, more; several, one after the other
++ COMMAND > FILE        writes what it prints
 + is heapsift's own, here and in each .help NAME; the rest is as in WinDbg.]]
 end
 

@@ -147,7 +147,7 @@ local RUN <const> = { x = examine, ln = nearest, [".sympath"] = path_of, [".relo
 
 return {
     name = "command_symbols", kind = "command", words = { "x", "ln", ".sympath", ".reload" },
-    summary = "symbols by pattern, the symbol nearest to an address, where symbols come from",
+    summary = "symbols by pattern or address; where they come from",
     usage = [[
 x ntdll!Rtl*Heap*       * and ? stand for any characters and for one; case does not matter
 ln 7c918f01             the symbol at or below an address

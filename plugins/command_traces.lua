@@ -44,7 +44,7 @@ end
 
 return {
     name = "command_traces", kind = "command", words = { "!ust", "!traces" },
-    summary = "the stack trace database; one trace; which traces a stored index or a block can mean",
+    summary = "the stack trace database; what an index can mean",
     switches = { c = "address", a = "address", n = "address", all = "flag" },
     usage = [[
 + !ust               the database and the traces captured most often; -n 40 lists 0x40, -all every one

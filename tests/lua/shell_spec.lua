@@ -157,8 +157,11 @@ describe("shell", function()
     it("marks what WinDbg does not have, in every help and in docs/shell.md", function()
         local docs = program.read_file(program.root .. "/docs/shell.md")
         local words, lines, marked = {}, {}, 0
-        for mark, list in (shell ".help"):gmatch "([+ ] )([!.?~%l][^\n]-)  [^\n]+\n" do
-            for word in list:gmatch "%S+" do
+        local list = (shell ".help"):match "^(.-)\n  %.help NAME"
+        for line in (list .. "\n"):gmatch "([^\n]*)\n" do
+            local mark = line:sub(1, 2)
+            assert.is_true(#line <= 80, line)
+            for word in (line:match "^..(.-)  " or line:sub(3)):gmatch "%S+" do
                 words[word] = mark
                 lines[#lines + 1] = ".echo == " .. word .. "\n.help " .. word
             end

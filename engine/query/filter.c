@@ -18,6 +18,7 @@ enum {
     RUN_SIZE_EQUAL = RUN_TESTS, /* user size == value */
     RUN_FIELD_EQUAL,            /* field `field` == value */
     RUN_READ_EQUAL,             /* user bytes at `off`, `field` as in HS_FILTER_READ, == value */
+    RUN_WITHIN,                 /* value <= what `of` says, an HS_FILTER_FIELD, _READ, _ASCII or _UTF16, <= high */
     RUN_READ_AMONG,             /* the same, >> value, in the list of `among` */
     RUN_TRUTH                   /* what code `field` says, one of those that leave a truth and take nothing */
 };
@@ -32,7 +33,8 @@ struct instruction {
     int code;           /* enum hs_filter_code or one of the above */
     int field;          /* a jump: 1 if the value is taken off also where it jumps */
     struct way ways[2]; /* a test: if false, if true */
-    int64_t off, value;
+    int64_t off, value, high;
+    int of;
     const struct hs_stored_bits *bits; /* candidate codes */
     const uint64_t *traces;            /* trace codes: a bit a trace; NULL: there are none */
     const uint8_t *labels;             /* label code: a byte a label number */
@@ -326,6 +328,63 @@ static bool is_truth(int code)
            code == HS_FILTER_REFERENCED || code == HS_FILTER_LABEL;
 }
 
+/* Whether instruction `i` begins what leaves a value of the block: a field, or something read at a fixed offset. Gives how
+ * many instructions that takes; 0: it does not. */
+static size_t value_length(const struct instruction *code, size_t count, size_t i)
+{
+    if (i < count && code[i].code == HS_FILTER_FIELD)
+        return 1;
+    if (i + 1 < count && code[i].code == HS_FILTER_PUSH &&
+        (code[i + 1].code == HS_FILTER_READ || code[i + 1].code == HS_FILTER_ASCII ||
+         code[i + 1].code == HS_FILTER_UTF16))
+        return 2;
+    return 0;
+}
+
+/* Fuses the comparison of a value with constants: low <= value <= high. The value's instructions are `at`, `length` of them;
+ * behind the comparison stands `next`. */
+static void fuse_within(struct instruction *code, size_t i, size_t at, size_t length, int64_t low, int64_t high,
+                        size_t next)
+{
+    const struct instruction value = code[at], last = code[at + length - 1];
+
+    code[i].of = last.code;
+    code[i].off = value.value;
+    code[i].field = (int)last.value;
+    code[i].code = RUN_WITHIN;
+    code[i].value = low;
+    code[i].high = high;
+    code[i].ways[0].next = (uint32_t)next;
+}
+
+/* Fuses `value < constant`, `constant < value`, the same with <=, and `value in low..high`; false: none stands there. */
+static bool fuse_comparison(struct instruction *code, size_t count, size_t i)
+{
+    size_t length = value_length(code, count, i), end = i + length;
+
+    if (length && end + 1 < count && code[end].code == HS_FILTER_PUSH) {
+        int64_t bound = code[end].value;
+
+        if (code[end + 1].code == HS_FILTER_LESS_EQUAL || (code[end + 1].code == HS_FILTER_LESS && bound > INT64_MIN)) {
+            fuse_within(code, i, i, length, INT64_MIN, bound - (code[end + 1].code == HS_FILTER_LESS), end + 2);
+            return true;
+        }
+        if (end + 2 < count && code[end + 1].code == HS_FILTER_PUSH && code[end + 2].code == HS_FILTER_BETWEEN) {
+            fuse_within(code, i, i, length, bound, code[end + 1].value, end + 3);
+            return true;
+        }
+    }
+    if (code[i].code != HS_FILTER_PUSH || (length = value_length(code, count, i + 1)) == 0)
+        return false;
+    end = i + 1 + length;
+    if (end < count &&
+        (code[end].code == HS_FILTER_LESS_EQUAL || (code[end].code == HS_FILTER_LESS && code[i].value < INT64_MAX))) {
+        fuse_within(code, i, i + 1, length, code[i].value + (code[end].code == HS_FILTER_LESS), INT64_MAX, end + 1);
+        return true;
+    }
+    return false;
+}
+
 /* Puts fused instructions over the first of those they stand for. The others stay: a jump may lead to them. */
 static void fuse(struct instruction *code, size_t count)
 {
@@ -340,6 +399,8 @@ static void fuse(struct instruction *code, size_t count)
         const struct instruction *next = &code[i + 1];
         bool equal = i + 2 < count && next->code == HS_FILTER_PUSH && code[i + 2].code == HS_FILTER_EQUAL;
 
+        if (fuse_comparison(code, count, i))
+            continue;
         if (code[i].code == HS_FILTER_FIELD && equal) {
             code[i].code = code[i].value == HS_BLOCK_FIELD_SIZE ? RUN_SIZE_EQUAL : RUN_FIELD_EQUAL;
             code[i].field = (int)code[i].value;
@@ -840,6 +901,15 @@ static inline bool is_wanted(const struct instruction *test, int64_t number)
                                         : number == test->value;
 }
 
+static struct value value_of(const struct hs_filter *filter, const struct instruction *test, const struct hs_spot *spot)
+{
+    switch (test->of) {
+    case HS_FILTER_FIELD: return field_of(filter, spot, test->field);
+    case HS_FILTER_READ: return read_user(filter, spot, test->off, test->field);
+    default: return text_run(filter, spot, test->off, test->of == HS_FILTER_ASCII ? 1 : 2);
+    }
+}
+
 static inline bool is_met(const struct hs_filter *filter, const struct instruction *test, const struct hs_spot *spot)
 {
     struct value value;
@@ -848,6 +918,10 @@ static inline bool is_met(const struct hs_filter *filter, const struct instructi
         return spot->brief.size == (uint64_t)test->value;
     if (test->code == RUN_TRUTH)
         return is_so(filter, test, spot);
+    if (test->code == RUN_WITHIN) {
+        value = value_of(filter, test, spot);
+        return !value.missing && value.number >= test->value && value.number <= test->high;
+    }
     value = test->code == RUN_FIELD_EQUAL ? field_of(filter, spot, test->field)
                                           : read_user(filter, spot, test->off, test->field);
     return !value.missing && is_wanted(test, value.number);

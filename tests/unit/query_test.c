@@ -424,6 +424,73 @@ static void test_plain_filters(void **state)
     }
 }
 
+/* Comparisons of a value with constants run in one step; the same with a value that was negated twice do not. */
+static void assert_comparison(struct fixture *f, const struct hs_set *set, const struct hs_filter_op *value,
+                              size_t length, enum hs_filter_code code, int64_t low, int64_t high, bool swapped)
+{
+    struct hs_set *sets[2];
+
+    for (unsigned plain = 0; plain < 2; plain++) {
+        struct hs_filter_op ops[8];
+        size_t count = 0;
+        struct hs_filter *filter;
+        struct hs_error err = {0};
+
+        if (swapped)
+            ops[count++] = (struct hs_filter_op){HS_FILTER_PUSH, low};
+        for (size_t i = 0; i < length; i++)
+            ops[count++] = value[i];
+        for (unsigned i = 0; i < 2 * plain; i++)
+            ops[count++] = (struct hs_filter_op){HS_FILTER_NEGATE, 0};
+        if (!swapped)
+            ops[count++] = (struct hs_filter_op){HS_FILTER_PUSH, low};
+        if (code == HS_FILTER_BETWEEN)
+            ops[count++] = (struct hs_filter_op){HS_FILTER_PUSH, high};
+        ops[count++] = (struct hs_filter_op){code, 0};
+        if (hs_filter_create(f->dump, ops, count, NULL, 0, NULL, &filter, &err) != HS_OK ||
+            hs_set_where(set, filter, NULL, &sets[plain], &err) != HS_OK)
+            fail_msg("%s", err.text);
+        hs_filter_destroy(filter);
+    }
+    assert_same_set(sets[0], sets[1], (size_t)code);
+    hs_set_destroy(sets[0]);
+    hs_set_destroy(sets[1]);
+}
+
+static void test_comparisons(void **state)
+{
+    static const struct hs_filter_op values[][2] = {
+        {{HS_FILTER_FIELD, HS_BLOCK_FIELD_SIZE}, {0}}, {{HS_FILTER_FIELD, HS_BLOCK_FIELD_STORED}, {0}},
+        {{HS_FILTER_PUSH, 0}, {HS_FILTER_READ, 1}},    {{HS_FILTER_PUSH, 1}, {HS_FILTER_READ, -2}},
+        {{HS_FILTER_PUSH, 0}, {HS_FILTER_READ, 8}},    {{HS_FILTER_PUSH, -1}, {HS_FILTER_READ, 4}},
+        {{HS_FILTER_PUSH, 0}, {HS_FILTER_ASCII, 0}},   {{HS_FILTER_PUSH, 2}, {HS_FILTER_UTF16, 0}},
+    };
+    static const int64_t bounds[] = {INT64_MIN, INT64_MIN + 1, -300, -1, 0, 1, 20, 21, 100, INT64_MAX - 1, INT64_MAX};
+    const size_t bound_count = sizeof bounds / sizeof *bounds;
+    struct fixture f;
+    struct hs_set *set;
+
+    (void)state;
+    fixture_init(&f, 4, 300, 1);
+    fill(&f);
+    set = create(&f, NULL);
+    for (size_t v = 0; v < sizeof values / sizeof *values; v++) {
+        size_t length = values[v][0].code == HS_FILTER_FIELD ? 1 : 2;
+
+        for (size_t i = 0; i < bound_count; i++) {
+            for (unsigned swapped = 0; swapped < 2; swapped++) {
+                assert_comparison(&f, set, values[v], length, HS_FILTER_LESS, bounds[i], 0, swapped);
+                assert_comparison(&f, set, values[v], length, HS_FILTER_LESS_EQUAL, bounds[i], 0, swapped);
+                assert_comparison(&f, set, values[v], length, HS_FILTER_EQUAL, bounds[i], 0, swapped);
+            }
+            for (size_t k = 0; k < bound_count; k++)
+                assert_comparison(&f, set, values[v], length, HS_FILTER_BETWEEN, bounds[i], bounds[k], false);
+        }
+    }
+    hs_set_destroy(set);
+    fixture_deinit(&f);
+}
+
 /* ---- groups ---- */
 
 static uint64_t key_of(const struct fixture *f, const struct hs_block *block, enum hs_key key)
@@ -737,11 +804,10 @@ static void test_allocations_fail(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sets),          cmocka_unit_test(test_algebra),
-        cmocka_unit_test(test_two_dumps),     cmocka_unit_test(test_summaries),
-        cmocka_unit_test(test_plain_filters), cmocka_unit_test(test_groups),
-        cmocka_unit_test(test_group_misuse),  cmocka_unit_test(test_group_threads),
-        cmocka_unit_test(test_refused),       cmocka_unit_test(test_allocations_fail),
+        cmocka_unit_test(test_sets),      cmocka_unit_test(test_algebra),          cmocka_unit_test(test_two_dumps),
+        cmocka_unit_test(test_summaries), cmocka_unit_test(test_plain_filters),    cmocka_unit_test(test_comparisons),
+        cmocka_unit_test(test_groups),    cmocka_unit_test(test_group_misuse),     cmocka_unit_test(test_group_threads),
+        cmocka_unit_test(test_refused),   cmocka_unit_test(test_allocations_fail),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

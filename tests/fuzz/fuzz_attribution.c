@@ -356,14 +356,25 @@ static void check_sites(struct hs_attribution *attribution)
     check(blocks == 0 && bytes == 0);
 }
 
+/* Bit for bit. */
+static bool same(float a, float b)
+{
+    uint32_t bits_a, bits_b;
+
+    memcpy(&bits_a, &a, sizeof bits_a);
+    memcpy(&bits_b, &b, sizeof bits_b);
+    return bits_a == bits_b;
+}
+
 static void check_same(const struct hs_model *one, const struct hs_model *two)
 {
     check(one->clump_count == two->clump_count && one->odds_count == two->odds_count &&
           one->spill_count == two->spill_count);
-    check(memcmp(one->odds, two->odds, one->odds_count * sizeof *one->odds) == 0);
+    for (uint32_t i = 0; i < one->odds_count; i++)
+        check(same(one->odds[i], two->odds[i]));
     for (uint32_t c = 0; c < one->clump_count; c++)
         check(one->clumps[c].owner == two->clumps[c].owner &&
-              memcmp(&one->clumps[c].confidence, &two->clumps[c].confidence, sizeof(float)) == 0);
+              same(one->clumps[c].confidence, two->clumps[c].confidence));
 }
 
 static void destroy(struct world *world)

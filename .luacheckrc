@@ -13,6 +13,7 @@ local inside = {
 }
 files["scripts"] = inside
 files["plugins"] = inside
+files["docs/examples"] = inside
 -- The program's own code around scripts: it has what they have not.
 files["plugins/lib/host"] = {
     std = "lua54",
@@ -23,6 +24,7 @@ files["plugins/lib/heapsift.meta.lua"] = { ignore = { "1", "2", "3", "4", "631" 
 files["tests/bench"] = inside
 files["tests/bench/accuracy.lua"] = { read_globals = { "io", "os" } } -- run with --allow-files
 files["tests/bench/attribute.lua"] = { read_globals = { "os" } } -- run with --allow-files
+files["tests/bench/native.lua"] = { read_globals = { "os", "collectgarbage" } } -- run with --allow-files
 files["tests/synth"] = inside
 files["tests/lua"] = { std = "lua54+busted" }
 files["tests/lua/scripts"] = inside

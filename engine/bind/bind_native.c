@@ -2,11 +2,23 @@
  * plugins/lib/native; this is what it stands on. */
 #include "bind/bind_native.h"
 
-#include <stdio.h>
+#include <stdarg.h>
 #include <stdlib.h>
 
 #define CALLS_KEY "heapsift.native calls"
 #define SCRATCH_SIZE 512 /* bytes of arguments that need no memory of their own */
+
+_Noreturn void bind_native_raise(lua_State *lua, const char *format, ...)
+{
+    va_list arguments;
+    luaL_where(lua, 1);
+    va_start(arguments, format);
+    lua_pushvfstring(lua, format, arguments);
+    va_end(arguments);
+    lua_concat(lua, 2);
+    lua_error(lua);
+    abort(); /* lua_error does not return */
+}
 
 /* ---- calls in progress ---- */
 

@@ -73,6 +73,9 @@ struct bind_memory {
 
 /* ---- bind_native.c ---- */
 
+/* Raises with the caller's position; the format is that of lua_pushfstring. */
+_Noreturn void bind_native_raise(lua_State *lua, const char *format, ...);
+
 struct bind_calls *bind_calls_of(lua_State *lua);
 /* The open library at a stack index; raises otherwise. */
 struct bind_library *bind_check_library(lua_State *lua, int idx);
@@ -113,6 +116,11 @@ struct bind_place {
  * to, or 0 where somebody else does. */
 void bind_native_store(lua_State *lua, int library_idx, const struct bind_place *place, struct hs_native_type *type,
                        int idx, int anchors_idx, uint8_t *to);
+/* The same for a bit field, among its neighbours in `unit`, which is where its storage unit begins. */
+void bind_native_store_bits(lua_State *lua, int library_idx, const struct bind_place *place,
+                            const struct hs_native_member *member, int idx, uint8_t *unit);
+/* The member of that name, in unnamed records too; its offset is added to *off. NULL: there is none. */
+const struct hs_native_member *bind_native_member(const struct hs_native_type *record, const char *name, uint64_t *off);
 /* Pushes the value of a type (no record, array or function) in `bytes`. */
 void bind_native_push(lua_State *lua, int library_idx, struct hs_native_type *type, const uint8_t *bytes);
 /* The pointer that a value behind the parameters of a function with varargs is. */

@@ -231,7 +231,7 @@ void *bind_callback_code(lua_State *lua, int idx, const struct hs_native_type **
 {
     struct bind_callback *const *box = luaL_checkudata(lua, idx, BIND_CALLBACK);
     if (!*box)
-        luaL_error(lua, "the callback was freed");
+        bind_native_raise(lua, "the callback was freed");
     *type_ret = (*box)->type;
     return hs_closure_code((*box)->closure);
 }

@@ -98,9 +98,15 @@ void bind_memory_check_fence(lua_State *lua, const struct bind_memory *memory, c
 struct spot {
     struct hs_native_type *type;
     uint64_t off, size;
-    unsigned bit, width;
     const char *name;
+    const struct hs_native_member *bits; /* NULL: no bit field */
 };
+
+/* Bytes that a bit field lies in: at most 9. */
+static size_t bit_bytes(const struct hs_native_member *bits)
+{
+    return (bits->bit + bits->width + 7) / 8;
+}
 
 static void offer_members(struct bind_nearest *nearest, const struct hs_native_type *record)
 {
@@ -112,35 +118,24 @@ static void offer_members(struct bind_nearest *nearest, const struct hs_native_t
     }
 }
 
-/* The member of that name, in unnamed records too. */
-static bool find_member(const struct hs_native_type *record, const char *name, uint64_t off, struct spot *spot)
-{
-    for (size_t i = 0; i < record->member_count; i++) {
-        const struct hs_native_member *member = &record->members[i];
-        if (member->name && strcmp(member->name, name) == 0) {
-            *spot = (struct spot){member->type, off + member->offset, member->type->size,
-                                  member->bit,  member->width,        member->name};
-            return true;
-        }
-        if (!member->name && !member->width && member->type->kind == HS_NATIVE_RECORD &&
-            find_member(member->type, name, off + member->offset, spot))
-            return true;
-    }
-    return false;
-}
-
 static void member_spot(lua_State *lua, const struct bind_memory *memory, struct spot *spot)
 {
     const char *name = lua_tostring(lua, 2);
     const struct hs_native_type *type = memory->type;
-    if (type->kind == HS_NATIVE_RECORD && find_member(type, name, 0, spot))
+    uint64_t off = 0;
+    const struct hs_native_member *member =
+        type->kind == HS_NATIVE_RECORD ? bind_native_member(type, name, &off) : NULL;
+    if (member) {
+        uint64_t size = member->width ? bit_bytes(member) : member->type->size;
+        *spot = (struct spot){member->type, off, size, member->name, member->width ? member : NULL};
         return;
+    }
     struct bind_nearest nearest;
     bind_nearest_init(&nearest, name);
     if (type->kind == HS_NATIVE_RECORD)
         offer_members(&nearest, type);
-    luaL_error(lua, "%s has no member '%s'%s%s%s", type->name, name, nearest.best ? " (did you mean '" : "",
-               nearest.best ? nearest.best : "", nearest.best ? "'?)" : "");
+    bind_native_raise(lua, "%s has no member '%s'%s%s%s", type->name, name, nearest.best ? " (did you mean '" : "",
+                      nearest.best ? nearest.best : "", nearest.best ? "'?)" : "");
 }
 
 static void element_spot(lua_State *lua, const struct bind_memory *memory, struct spot *spot)
@@ -148,14 +143,14 @@ static void element_spot(lua_State *lua, const struct bind_memory *memory, struc
     lua_Integer index = lua_tointeger(lua, 2);
     struct hs_native_type *type = memory->type->kind == HS_NATIVE_ARRAY ? memory->type->of : memory->type;
     if (type->size == 0)
-        luaL_error(lua, "%s has no elements: its size is not known", type->name);
+        bind_native_raise(lua, "%s has no elements: its size is not known", type->name);
     if (index < 0 || (uint64_t)index >= memory->size / type->size) {
         if (memory->kind != BIND_MEMORY_FOREIGN)
             luaL_error(lua, "element %I is outside of %I bytes: %I elements of %s, from 0", (LUAI_UACINT)index,
                        (LUAI_UACINT)memory->size, (LUAI_UACINT)(memory->size / type->size), type->name);
         luaL_error(lua, "element %I: an index from 0 expected", (LUAI_UACINT)index);
     }
-    *spot = (struct spot){type, (uint64_t)index * type->size, type->size, 0, 0, "element"};
+    *spot = (struct spot){type, (uint64_t)index * type->size, type->size, "element", NULL};
 }
 
 /* What the key at stack index 2 means in the memory at 1. */
@@ -166,7 +161,8 @@ static void spot_of(lua_State *lua, const struct bind_memory *memory, struct spo
     else if (lua_type(lua, 2) == LUA_TSTRING)
         member_spot(lua, memory, spot);
     else
-        luaL_error(lua, "the name of a member or an index (an integer from 0) expected, got %s", luaL_typename(lua, 2));
+        bind_native_raise(lua, "the name of a member or an index (an integer from 0) expected, got %s",
+                          luaL_typename(lua, 2));
     if (spot->type->kind == HS_NATIVE_ARRAY && spot->type->count == HS_NATIVE_FLEXIBLE)
         spot->size = memory->size - spot->off; /* all that is behind it */
     if (memory->kind != BIND_MEMORY_FOREIGN && (spot->off > memory->size || spot->size > memory->size - spot->off))
@@ -182,27 +178,22 @@ static void read_bytes(lua_State *lua, const struct bind_memory *memory, uint64_
                    memory->type->name);
 }
 
-/* Bytes that a bit field lies in: at most 9. */
-static size_t bit_bytes(const struct spot *spot)
-{
-    return (spot->bit + spot->width + 7) / 8;
-}
-
-static void bits_push(lua_State *lua, const struct bind_memory *memory, const struct spot *spot)
+static void bits_push(lua_State *lua, const struct bind_memory *memory, uint64_t off,
+                      const struct hs_native_member *bits)
 {
     uint8_t bytes[16] = {0};
-    read_bytes(lua, memory, spot->off, bit_bytes(spot), bytes);
-    uint64_t value = hs_load_u64(bytes) >> spot->bit;
-    if (spot->bit > 0)
-        value |= (uint64_t)bytes[8] << (64 - spot->bit);
-    if (spot->width < 64)
-        value &= (UINT64_C(1) << spot->width) - 1;
-    if (spot->type->kind == HS_NATIVE_BOOL) {
+    read_bytes(lua, memory, off, bit_bytes(bits), bytes);
+    uint64_t value = hs_load_u64(bytes) >> bits->bit;
+    if (bits->bit > 0)
+        value |= (uint64_t)bytes[8] << (64 - bits->bit);
+    if (bits->width < 64)
+        value &= (UINT64_C(1) << bits->width) - 1;
+    if (bits->type->kind == HS_NATIVE_BOOL) {
         lua_pushboolean(lua, value != 0);
         return;
     }
-    if (spot->type->is_signed && spot->width < 64 && value >> (spot->width - 1) & 1)
-        value |= UINT64_MAX << spot->width;
+    if (bits->type->is_signed && bits->width < 64 && value >> (bits->width - 1) & 1)
+        value |= UINT64_MAX << bits->width;
     lua_pushinteger(lua, (lua_Integer)value);
 }
 
@@ -214,8 +205,8 @@ static int memory_index(lua_State *lua)
     lua_settop(lua, 2);
     spot_of(lua, memory, &spot);
     lua_getiuservalue(lua, 1, 1);
-    if (spot.width) {
-        bits_push(lua, memory, &spot);
+    if (spot.bits) {
+        bits_push(lua, memory, spot.off, spot.bits);
         return 1;
     }
     switch (spot.type->kind) {
@@ -243,31 +234,6 @@ static void write_bytes(lua_State *lua, struct bind_memory *memory, uint64_t off
     else if (!hs_native_write(memory->bytes + off, from, (size_t)size))
         luaL_error(lua, "nothing that can be written is at %p, where a pointer to %s leads",
                    (void *)(memory->bytes + off), memory->type->name);
-}
-
-/* A bit field among its neighbours. */
-static void bits_write(lua_State *lua, struct bind_memory *memory, const struct spot *spot, int idx)
-{
-    uint8_t bytes[16] = {0}, value_bytes[16] = {0};
-    struct bind_place place = {"member '%s'", 0, spot->name};
-    bind_native_store(lua, 3, &place, spot->type, idx, 0, value_bytes);
-    uint64_t value = hs_load_u64(value_bytes);
-    int64_t as_signed = (int64_t)value;
-    bool fits = spot->width >= 64 || value >> spot->width == 0;
-    if (spot->type->is_signed && spot->width < 64) {
-        unsigned unused = 64 - (unsigned)spot->type->size * 8;
-        as_signed = (int64_t)(value << unused) >> unused;
-        fits = as_signed >= -(INT64_C(1) << (spot->width - 1)) && as_signed < INT64_C(1) << (spot->width - 1);
-    }
-    if (!fits)
-        luaL_error(lua, "member '%s': out of range for a bit field of %d bits", spot->name, (int)spot->width);
-    read_bytes(lua, memory, spot->off, bit_bytes(spot), bytes);
-    for (unsigned i = 0; i < spot->width; i++) {
-        unsigned at = spot->bit + i;
-        uint8_t mask = (uint8_t)(1u << (at % 8));
-        bytes[at / 8] = (uint8_t)((value >> i & 1) ? bytes[at / 8] | mask : bytes[at / 8] & ~mask);
-    }
-    write_bytes(lua, memory, spot->off, bit_bytes(spot), bytes);
 }
 
 /* Pushes the table of what the pointers in the buffer that memory is (part of) lead to; 0: it is no buffer. */
@@ -299,11 +265,14 @@ static int memory_newindex(lua_State *lua)
         return luaL_error(lua, "what is in a dump cannot be changed");
     lua_getiuservalue(lua, 1, 1);
     lua_insert(lua, 3); /* library 3, value 4 */
-    if (spot.width) {
-        bits_write(lua, memory, &spot, 4);
+    struct bind_place place = {"member '%s'", 0, spot.name};
+    if (spot.bits) {
+        uint8_t unit[16] = {0};
+        read_bytes(lua, memory, spot.off, bit_bytes(spot.bits), unit);
+        bind_native_store_bits(lua, 3, &place, spot.bits, 4, unit);
+        write_bytes(lua, memory, spot.off, bit_bytes(spot.bits), unit);
         return 0;
     }
-    struct bind_place place = {"member '%s'", 0, spot.name};
     int anchors_idx = anchors_push(lua, memory);
     uint8_t *to = lua_newuserdatauv(lua, (size_t)spot.size + 16, 0);
     bind_native_store(lua, 3, &place, spot.type, 4, anchors_idx, to);
@@ -440,8 +409,8 @@ static int native_bytes(lua_State *lua)
     uint64_t count = lua_isnoneornil(lua, 3) ? (from > memory->size ? 0 : memory->size - from)
                                              : (uint64_t)bind_check_integer(lua, 3, "count", 0, LUA_MAXINTEGER);
     if (memory->kind != BIND_MEMORY_FOREIGN && (from > memory->size || count > memory->size - from))
-        return luaL_error(lua, "bytes %I to %I are outside of %I bytes", (LUAI_UACINT)from, (LUAI_UACINT)(from + count),
-                          (LUAI_UACINT)memory->size);
+        return luaL_error(lua, "bytes %I to %I are outside of %I bytes", (LUAI_UACINT)from,
+                          ((LUAI_UACINT)from + (LUAI_UACINT)count), (LUAI_UACINT)memory->size);
     luaL_Buffer buffer;
     char *to = luaL_buffinitsize(lua, &buffer, (size_t)count);
     bool there = true;

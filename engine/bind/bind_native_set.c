@@ -74,11 +74,7 @@ static void over_init(lua_State *lua, struct over *over, const char *method, boo
     char text[200];
     memset(over, 0, sizeof *over);
     over->set = bind_set_class.object(lua, 1);
-    const struct bind_function *function = luaL_testudata(lua, 2, BIND_FUNCTION);
-    if (!function)
-        luaL_argerror(
-            lua, 2,
-            lua_pushfstring(lua, "a function of a library (heapsift.native) expected, got %s", luaL_typename(lua, 2)));
+    const struct bind_function *function = luaL_checkudata(lua, 2, BIND_FUNCTION);
     const char *wrong = hs_block_function_of(function->type, fold, &over->function, text, sizeof text);
     if (wrong)
         luaL_error(lua, "set:%s: %s of %s: %s", method, function->place.function, function->place.library, wrong);

@@ -260,7 +260,7 @@ static bool store_memory(const struct store *store, const struct hs_native_type 
     return true;
 }
 
-static const struct hs_native_member *find_member(const struct hs_native_type *record, const char *name, uint64_t *off)
+const struct hs_native_member *bind_native_member(const struct hs_native_type *record, const char *name, uint64_t *off)
 {
     for (size_t i = 0; i < record->member_count; i++) {
         const struct hs_native_member *member = &record->members[i], *inner;
@@ -270,7 +270,7 @@ static const struct hs_native_member *find_member(const struct hs_native_type *r
         }
         uint64_t inner_off = *off + member->offset;
         if (!member->name && !member->width && member->type->kind == HS_NATIVE_RECORD &&
-            (inner = find_member(member->type, name, &inner_off))) {
+            (inner = bind_native_member(member->type, name, &inner_off))) {
             *off = inner_off;
             return inner;
         }
@@ -315,7 +315,7 @@ static void store_record(struct store *store, struct hs_native_type *type, int i
     while (lua_next(lua, idx)) {
         const char *name = lua_type(lua, -2) == LUA_TSTRING ? lua_tostring(lua, -2) : NULL;
         uint64_t off = 0;
-        const struct hs_native_member *member = name ? find_member(type, name, &off) : NULL;
+        const struct hs_native_member *member = name ? bind_native_member(type, name, &off) : NULL;
         if (!member) {
             lua_pushfstring(lua, "%s has no member '%s'", type->name, name ? name : luaL_tolstring(lua, -2, NULL));
             refuse(lua, store->place);
@@ -406,6 +406,13 @@ void bind_native_store(lua_State *lua, int library_idx, const struct bind_place 
 {
     struct store store = {lua, library_idx, anchors_idx, place, 0};
     store_value(&store, type, idx, to);
+}
+
+void bind_native_store_bits(lua_State *lua, int library_idx, const struct bind_place *place,
+                            const struct hs_native_member *member, int idx, uint8_t *unit)
+{
+    struct store store = {lua, library_idx, 0, place, 0};
+    store_bits(&store, member, idx, unit);
 }
 
 enum hs_native_vararg bind_native_vararg(lua_State *lua, const struct bind_place *place, int idx, uint8_t *to)

@@ -112,8 +112,8 @@ static void report(const struct hs_guard *guard, const char *name, bool has_addr
     }
     if (watch.end)
         watch.end(line.text, HS_NATIVE_CRASHED);
-    ssize_t written = write(STDERR_FILENO, line.text, line.size);
-    written = write(STDERR_FILENO, "\n", 1);
+    line.text[line.size] = '\n'; /* add() left room */
+    ssize_t written = write(STDERR_FILENO, line.text, line.size + 1);
     (void)written;
     _exit(HS_NATIVE_CRASHED);
 }

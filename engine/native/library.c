@@ -3,6 +3,8 @@
 #include "native/ffi.h"
 
 #include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdio_ext.h>
 #include <stdlib.h>
@@ -126,16 +128,36 @@ enum hs_status hs_native_call_varargs(const struct hs_native_type *function, voi
 
 /* ---- memory that may not be there: the system copies it, and says so instead of a crash ---- */
 
+/* The same where a container forbids the call for that. */
+static bool copy_by_file(void *to, const void *from, size_t size, bool writes)
+{
+    int descriptor = open("/proc/self/mem", (writes ? O_WRONLY : O_RDONLY) | O_CLOEXEC);
+    ssize_t copied = -1;
+
+    if (descriptor < 0)
+        return false;
+    if (writes)
+        copied = pwrite(descriptor, from, size, (off_t)(uintptr_t)to);
+    else
+        copied = pread(descriptor, to, size, (off_t)(uintptr_t)from);
+    close(descriptor);
+    return copied == (ssize_t)size;
+}
+
 bool hs_native_read(void *to, const void *from, size_t size)
 {
     struct iovec local = {to, size}, remote = {(void *)(uintptr_t)from, size};
 
-    return size == 0 || process_vm_readv(getpid(), &local, 1, &remote, 1, 0) == (ssize_t)size;
+    if (size == 0 || process_vm_readv(getpid(), &local, 1, &remote, 1, 0) == (ssize_t)size)
+        return true;
+    return (errno == EPERM || errno == ENOSYS) && copy_by_file(to, from, size, false);
 }
 
 bool hs_native_write(void *to, const void *from, size_t size)
 {
     struct iovec local = {(void *)(uintptr_t)from, size}, remote = {to, size};
 
-    return size == 0 || process_vm_writev(getpid(), &local, 1, &remote, 1, 0) == (ssize_t)size;
+    if (size == 0 || process_vm_writev(getpid(), &local, 1, &remote, 1, 0) == (ssize_t)size)
+        return true;
+    return (errno == EPERM || errno == ENOSYS) && copy_by_file(to, from, size, true);
 }

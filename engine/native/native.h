@@ -175,7 +175,7 @@ const char *hs_block_function_of(const struct hs_native_type *function, bool fol
 HS_MUST_CHECK enum hs_status hs_set_map(const struct hs_set *set, const struct hs_block_function *function,
                                         struct hs_job *job, struct hs_column **column_ret, uint64_t *skipped_ret,
                                         struct hs_error *err);
-HS_MUST_CHECK enum hs_status hs_set_where_native(const struct hs_set *set, const struct hs_block_function *function,
+HS_MUST_CHECK enum hs_status hs_set_where_native(const struct hs_set *from, const struct hs_block_function *function,
                                                  struct hs_job *job, struct hs_set **set_ret, uint64_t *skipped_ret,
                                                  struct hs_error *err);
 HS_MUST_CHECK enum hs_status hs_set_fold(const struct hs_set *set, const struct hs_block_function *function,

@@ -214,20 +214,21 @@ enum hs_status hs_set_map(const struct hs_set *set, const struct hs_block_functi
     return HS_OK;
 }
 
-enum hs_status hs_set_where_native(const struct hs_set *set, const struct hs_block_function *function,
+enum hs_status hs_set_where_native(const struct hs_set *from, const struct hs_block_function *function,
                                    struct hs_job *job, struct hs_set **set_ret, uint64_t *skipped_ret,
                                    struct hs_error *err)
 {
-    struct over over = {.set = set, .function = function, .job = job, .to = hs_set_new(set->dump, set->blocks)};
-    enum hs_status status = over.to ? run(&over, err) : hs_fail_memory(err, "a set of blocks");
+    struct hs_set *set = hs_set_new(from->dump, from->blocks);
+    struct over over = {.set = from, .function = function, .job = job, .to = set};
+    enum hs_status status = set ? run(&over, err) : hs_fail_memory(err, "a set of blocks");
 
-    if (status != HS_OK) {
-        hs_set_destroy(over.to);
+    if (!set || status != HS_OK) {
+        hs_set_destroy(set);
         return status;
     }
-    over.to->count = (uint32_t)over.count;
-    over.to->bytes = over.bytes;
-    *set_ret = over.to;
+    set->count = (uint32_t)over.count;
+    set->bytes = over.bytes;
+    *set_ret = set;
     *skipped_ret = over.skipped;
     return HS_OK;
 }
@@ -240,6 +241,7 @@ enum hs_status hs_set_fold(const struct hs_set *set, const struct hs_block_funct
     const struct hs_heaps *heaps = set->blocks->heaps;
     struct hs_set_cursor cursor;
     struct hs_spot spots[HS_BATCH];
+    struct hs_guard_stack stack;
     struct hs_piece piece;
     struct hs_guard guard;
     uint64_t skipped = 0;
@@ -247,6 +249,7 @@ enum hs_status hs_set_fold(const struct hs_set *set, const struct hs_block_funct
     size_t taken;
 
     hs_native_flush();
+    hs_guard_stack_use(&stack);
     hs_job_start(job, set->to - set->from);
     hs_set_cursor_init(&cursor, set, set->from, set->to);
     while (result == 0 && !hs_job_stopped(job) && (taken = hs_set_cursor_take(&cursor, spots)) > 0) {
@@ -262,6 +265,7 @@ enum hs_status hs_set_fold(const struct hs_set *set, const struct hs_block_funct
         hs_guard_leave(&guard);
         hs_job_advance(job, taken);
     }
+    hs_guard_stack_leave(&stack);
     if (hs_job_stopped(job))
         return hs_fail(err, HS_ERR_CANCELLED, HS_NO_OFF, HS_NO_VA, "stopped while %s ran over blocks",
                        function->place.function);

@@ -46,7 +46,7 @@ describe("heapsift.native", function()
             local built = natives.build("signatures.c", compiler)
             local source = program.root .. "/tests/native/signatures.c"
             local script = program.root .. "/tests/lua/scripts/native_signatures.lua"
-            assert.same("74 functions\n", program.output { "run", script, built, source, "--allow-native" })
+            assert.same("75 functions\n", program.output { "run", script, built, source, "--allow-native" })
         end)
     end
 
@@ -272,8 +272,7 @@ describe("native functions over blocks", function()
             "false\tthe state of 'add_up': struct totals * expected, got memory of int\n" ..
             "false\tset:map: add_up of records-gcc.so: a function (const void *data, size_t size, " ..
             "uint64_t address) is called for each block\n" ..
-            "false\tscript.lua:N: bad argument #1 to 'map' (a function of a library (heapsift.native) expected, " ..
-            "got function)\n" ..
+            "false\tscript.lua:N: bad argument #1 to 'map' (heapsift.native function expected, got function)\n" ..
             "false\tset:where: one function, or filter texts, expected\n")
     end)
 
@@ -357,6 +356,19 @@ describe("a crash of native code", function()
             assert.truthy(out:find(user .. "\n", 1, true), err)
         end)
     end
+
+    it("is none of the library where the dump became shorter", function()
+        local short = natives.folder .. "/short.dmp"
+        natives.write("short.dmp", program.read_file(dump))
+        local out, code, err = natives.run(OPEN .. [[
+            local libc = heapsift.native("libc.so.6", "int truncate(const char *path, long size);")
+            local set = dump:blocks "state == busy"
+            print(libc.truncate(dump.path, 4096), #set > 0)
+            set:map(lib.sum_pure)
+        ]], short)
+        assert.same({ "0\ttrue\n", 3 }, { out, code })
+        assert.same("heapsift: " .. short .. ": the file became shorter while it was read, or its medium failed\n", err)
+    end)
 
     it("is told by a batch", function()
         local script = natives.write("crash.lua", OPEN .. "lib.trap()")

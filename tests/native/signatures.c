@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+/* clang-format off */
 /* types */
 enum colour { RED, GREEN = 7, BLUE };
 enum wide { WIDE_LOW = -1, WIDE_HIGH = 0x7fffffffffffffff };
@@ -20,6 +21,7 @@ struct one { uint8_t only; };
 struct odd { uint8_t bytes[3]; };
 struct node { struct node *next; int value; };
 struct flags { unsigned low : 3, mid : 7; int high : 5; bool set : 1; uint64_t rest : 40; };
+struct __attribute__((packed)) tight { int small : 5; };
 union any { int32_t i; float f; uint8_t bytes[8]; };
 struct holder { int tag; union any value; struct { int x, y; }; };
 struct matrix { int16_t cells[3][4]; };
@@ -89,6 +91,7 @@ int s_list_sum(const struct node *at) { int sum = 0; for (; at; at = at->next) s
 struct node *s_list_next(struct node *at) { return at->next; }
 unsigned s_flags(const struct flags *f) { return f->low + f->mid + (unsigned)(f->high + 16) + f->set; }
 void s_flags_set(struct flags *f) { f->low = 7; f->mid = 127; f->high = -16; f->set = true; f->rest = 0xffffffffff; }
+int s_tight(const struct tight *v) { return v->small; }
 float s_union(const union any *v) { return v->f; }
 int s_holder(const struct holder *v) { return v->tag + v->value.i + v->x + v->y; }
 uint32_t s_counted(const struct counted *v) { uint32_t sum = 0; for (uint32_t i = 0; i < v->count; i++) sum += v->items[i]; return sum; }

@@ -131,6 +131,10 @@ flags.rest, flags.high = 5, 15
 same(5, flags.rest, "rest") same(15, flags.high, "high") same(7, flags.low, "low")
 same(false, pcall(function() flags.low = 8 end), "8 in 3 bits")
 same(false, pcall(function() flags.high = -17 end), "-17 in 5 bits")
+local tight = lib:new("struct tight", { small = -16 })
+same(1, lib:sizeof(tight), "tight") same(-16, call("s_tight", tight), "tight")
+tight.small = 15
+same(15, tight.small, "tight") same(15, call("s_tight", tight), "tight")
 same(1.5, call("s_union", lib:new("union any", { f = 1.5 })), "union")
 same(33, call("s_holder", lib:new("struct holder", { tag = 1, value = { i = 2 }, x = 10, y = 20 })), "holder")
 local counted = lib:array("uint8_t", 10, "\3\0\0\0\1\0\2\0\3\0")

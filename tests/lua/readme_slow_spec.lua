@@ -76,7 +76,7 @@ describe("README.md", function()
         end)
     end
 
-    it("has seven such blocks", function()
-        assert.equal(7, #blocks)
+    it("has eight such blocks", function()
+        assert.equal(8, #blocks)
     end)
 end)

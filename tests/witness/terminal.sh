@@ -4,6 +4,7 @@
 set -euo pipefail
 command -v tmux > /dev/null || { echo "skipped: tmux is not installed"; exit 77; }
 
+unset NO_COLOR # which tests run with
 work=$(mktemp -d)
 socket="heapsift-$$"
 tm() { tmux -L "$socket" -f /dev/null "$@"; }
@@ -24,6 +25,18 @@ wait_for() {
 keys() { tm send-keys -t shell "$@"; }
 type_line() { keys -l -- "$1"; keys Enter; }
 not_seen() { if screen | grep -qF -- "$1"; then printf 'must not be seen: %s\n' "$1"; screen; exit 1; fi; }
+# resize COLUMNS LINES: until the terminal that the shell asks has that size
+resize() {
+    local tty
+    tty=$(tm display-message -p -t shell '#{pane_tty}')
+    tm resize-window -t shell -x "$1" -y "$2"
+    for ((i = 0; i < 150; i++)); do
+        if [[ $(stty size < "$tty") == "$2 $1" ]]; then return 0; fi
+        sleep 0.1
+    done
+    printf 'not resized to %s x %s\n' "$1" "$2"
+    exit 1
+}
 start() {
     tm new-session -d -s shell -x 80 -y 40 \
         "cd '$work' && HEAPSIFT_HISTORY='$work/state/history' '$HEAPSIFT' shell tiny.dmp; echo ended with \$?; sleep 600"
@@ -71,19 +84,19 @@ type_line '? 5*5'
 wait_for 'Evaluate expression: 25 = 00000019'
 
 # a table fits the width, as it is at that moment; numbers stay
-tm resize-window -t shell -x 70 -y 40
+resize 70 40
 type_line 'report:table("tall " .. 70, {"address", "name"}, {{0x1234, ("x"):rep(60) .. "!end"}, {77, "short"}})'
 wait_for 'tall 70'
 sleep 0.3
 screen | grep -qE '^ +4,660  x+\.\.\.x+!end$' || { screen; exit 1; }
-tm resize-window -t shell -x 120 -y 40
+resize 120 40
 type_line 'report:table("tall " .. 120, {"address", "name"}, {{0x1234, ("x"):rep(60) .. "!end"}, {77, "short"}})'
 wait_for 'tall 120'
 sleep 0.3
 screen | grep -qE '^ +4,660  x{60}!end$' || { screen; exit 1; }
 
 # pages: a page, a line, the end by q and by Ctrl-C, another height
-tm resize-window -t shell -x 80 -y 12
+resize 80 12
 more() { screen | tail -n 1 | grep -qF -- '-- more --'; }
 wait_more() {
     for ((i = 0; i < 150; i++)); do if more; then return 0; fi; sleep 0.1; done
@@ -108,7 +121,7 @@ wait_for 'left the pages'
 not_seen ' 29:'
 type_line '.more on'
 wait_for 'Pages are on.'
-tm resize-window -t shell -x 80 -y 20
+resize 80 20
 type_line 'for i = 1, 100 do print("number " .. i) end'
 wait_more
 [[ $(last_line) == 'number 19' ]] || { screen; exit 1; }
@@ -116,10 +129,10 @@ keys C-c
 type_line '.more off'
 wait_for 'Pages are off.'
 not_seen 'number 20'
-tm resize-window -t shell -x 80 -y 40
+resize 80 40
 
 # another width, filters, logs
-tm resize-window -t shell -x 60 -y 30
+resize 60 30
 type_line '? 0n1234+1'
 wait_for 'Evaluate expression: 1235 = 000004d3'
 type_line '.logopen log.txt'

@@ -276,16 +276,21 @@ describe("a batch", function()
             "$H" batch long.lua dumps --jobs 1 --out int.db > int.txt & pid=$!
             sleep 0.15; kill -TERM $pid; wait $pid; echo "int $?"
             "$H" batch long.lua dumps --out int.db --resume > /dev/null; echo "rest $?"
+            "$H" batch long.lua dumps --jobs 1 --out all.db > all.txt & pid=$!
+            until kids=$(pgrep -P $pid); do :; done
+            kill -TERM $kids; sleep 0.1; kill -TERM $pid; wait $pid; echo "all $?"
+            "$H" batch long.lua dumps --out all.db --resume > /dev/null; echo "rest $?"
             for pause in 0.05 0.1 0.15 0.2; do
                 "$H" batch long.lua dumps --jobs 2 --out kill.db --resume > /dev/null & pid=$!
                 sleep $pause; kill -9 $pid; wait $pid 2> /dev/null
             done
             "$H" batch long.lua dumps --out kill.db --resume > /dev/null; echo "kill $?"]]
         assert.truthy(out:find "full.db: [^\n]*%-%-resume goes on\nfull 5\nrest 4\n", out)
-        assert.truthy(out:find "int 1[34]3?\nrest 4\n" and out:find "kill 4", out)
+        assert.truthy(out:find "int 1[34]3?\nrest 4\n" and out:find "all 143\nrest 4\n" and out:find "kill 4", out)
         local whole = content "whole.db"
         assert.same(whole, content "full.db")
         assert.same(whole, content "int.db")
+        assert.same(whole, content "all.db")
         assert.same(whole, content "kill.db")
     end)
 

@@ -205,7 +205,14 @@ function Batch:stream(dump_id)
     end, not dump_id and "input" or nil)
 end
 
+-- Signals that a scheduler, or whoever ends all of a batch, sends to children too, and to them before us.
+local ENDING <const> = { [1] = true, [2] = true, [9] = true, [15] = true }
+
 function Batch:report_came(report)
+    if report.ended == "crashed" and ENDING[report.code] or report.ended == "exited" and ENDING[report.code - 128] then
+        core.sleep(500)
+        if core.signal() ~= 0 then return end -- no fault of the dump: it is still to be run
+    end
     local archive = self.unpackers[report.id]
     if not archive then
         local task = self.running[report.id]

@@ -15,6 +15,7 @@ local ADVICE <const> = {
     { "contact slurm controller", "scontrol ping tells whether slurmctld is up" },
     { "Unable to contact", "scontrol ping tells whether slurmctld is up" },
     { "configuration source", "Slurm is not set up here: it needs SLURM_CONF or its slurm.conf" },
+    { "configuration file", "Slurm is not set up here: it needs SLURM_CONF or its slurm.conf" },
     { "slurm.conf", "Slurm is not set up here: it needs SLURM_CONF or its slurm.conf" },
     { "node configuration", "sinfo -o '%P %c %m' tells processors and memory of nodes (--cores, --task-memory)" },
     { "[Mm]emory", "sinfo -o '%P %c %m' tells what nodes have (--task-memory)" },
@@ -62,7 +63,10 @@ local function call(name, words, patient)
         what, report = pool[1]:wait(200)
     until what or not patient and core.signal() ~= 0
     if not what then return nil, name .. ": interrupted" end
-    if report.ended == "timeout" then return nil, ("%s: no answer in %d s"):format(name, TIMEOUT) end
+    if report.ended == "timeout" then
+        local text = last_error(name, report.errors)
+        return nil, ("%s: no answer in %d s%s"):format(name, TIMEOUT, text and ": " .. text .. advice_on(text) or "")
+    end
     if report.ended == "output" then return nil, ("%s: printed more than %d bytes"):format(name, OUTPUT_MAX) end
     if report.ended == "exited" and report.code == 0 then return report.output end
     local text = last_error(name, report.errors) or ("ended with %s %d"):format(

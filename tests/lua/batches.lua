@@ -28,6 +28,15 @@ function batches.ask(db, sql)
     return program.lines(batches.shell(("sqlite3 -batch %s %s"):format(batches.quote(db), batches.quote(sql))))
 end
 
+-- What stands in a script, behind heapsift.script, that is to be held at an input NAME for as long as there is a file hold-NAME, a dump, in the
+-- folder that the batch was started in: so that a test can meet it in the middle of its work, however fast the machine.
+batches.HELD = [[
+repeat
+    local held = heapsift.open("hold-" .. args.input:match "[^/]*$")
+    if held then held:close() end
+until not held
+]]
+
 function batches.run(...)
     return program.run({ "batch", ... }, batches.folder)
 end

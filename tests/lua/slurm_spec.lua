@@ -7,7 +7,8 @@ local ask, content, quote, write = batches.ask, batches.content, batches.quote, 
 
 local top, whole
 
--- What becomes of a task stands in fake/plan.I, one word a start: run (also where there is none), lose, kill, wait.
+-- What becomes of a task stands in fake/plan.I, one word a start: run (also where there is none), lose, kill, wait,
+-- cancel. One to be killed is held at the input that fake/stop.I names until it is dead, and has a result by then.
 local SBATCH <const> = [=[#!/bin/bash
 fake=${0%/*}/../fake
 printf '%q ' "$@" >> "$fake/calls"; echo >> "$fake/calls"
@@ -29,7 +30,13 @@ for range in $(tr , ' ' <<< "${array%\%*}"); do
             cancel) echo "$job $i CANCELLED None" >> "$fake/queue" ;;
             wait) echo "$job $i RUNNING None" >> "$fake/queue"; printf '%s\0' "$script" "$@" > "$fake/waits.$i" ;;
             kill) echo "$job $i FAILED NonZeroExitCode" >> "$fake/queue"
-                SLURM_ARRAY_TASK_ID=$i bash "$script" "$@" > "$file" 2>&1 & sleep 0.15; kill -9 $!; wait ;;
+                hold=hold-$(cat "$fake/stop.$i"); cp dumps/1.dmp "$hold"
+                SLURM_ARRAY_TASK_ID=$i bash "$script" "$@" > "$file" 2>&1 &
+                for ((n = 0; n < 1200; n++)); do
+                    [[ $(sqlite3 -readonly "$3/$i.db" 'SELECT count(*) FROM results' 2> /dev/null) != 1 ]] || break
+                    sleep 0.05
+                done
+                kill -9 $!; wait; rm "$hold" ;;
             run) SLURM_ARRAY_TASK_ID=$i bash "$script" "$@" > "$file" 2>&1
                 echo "$job $i COMPLETED None" >> "$fake/queue" ;;
         esac
@@ -54,9 +61,18 @@ printf '%q ' "$@" >> "$fake/cancels"; echo >> "$fake/cancels"
 sed -i 's/RUNNING/CANCELLED/' "$fake/queue" 2> /dev/null; true
 ]=]
 
+-- until_there FILE [LINES]: waits, a minute at most, until a file has something in it, or so many lines.
+local UNTIL_THERE <const> = [[until_there() {
+    for n in $(seq 1200); do
+        [ -s "$1" ] && [ "$(wc -l < "$1")" -ge "${2:-0}" ] && return
+        sleep 0.05
+    done
+}
+]]
+
 -- Lines of sh in the folder, with the programs above in PATH.
 local function shell(lines)
-    return batches.shell('PATH="$PWD/bin:$PATH"; export PATH\n' .. lines)
+    return batches.shell('PATH="$PWD/bin:$PATH"; export PATH\n' .. UNTIL_THERE .. lines)
 end
 
 -- A new beginning: `plans`: index -> words.
@@ -101,6 +117,7 @@ setup(function()
  --out.dmp"; echo 2 >> "dumps/*'\"
  --out.dmp"; echo no > dumps/no.dmp; (cd dumps && zip -q ../in.zip 3.dmp && mv ../in.zip .)]]
     write("totals.lua", [[heapsift.script { summary = "totals", json = "test.totals/1" }
+        ]] .. batches.HELD .. [[
         report:figure("busy", dump:blocks { state = "busy" }:count())
         if args.input:find "/4%.dmp$" then error "a bug" end]])
     for name, text in pairs { sbatch = SBATCH, squeue = SQUEUE, scancel = SCANCEL } do write("bin/" .. name, text) end
@@ -114,6 +131,7 @@ teardown(function() program.remove(top) end)
 describe("a batch of Slurm", function()
     it("gives what a batch here gives, though tasks are lost and killed", function()
         reset { [1] = "lose", [2] = "kill run" }
+        write("fake/stop.2", "3.dmp") -- the second of its inputs, which are as large as each other
         local out = shell(SLURM .. [[--nodes-max 2 --partition p1,p2 --time 1:30 --task-memory 3G --cores 2 --jobs 1 \
             --progress json; echo "code $?"]])
         assert.truthy(out:find "code 4\n$", out)
@@ -179,12 +197,12 @@ describe("a batch of Slurm", function()
     it("goes on when the one who waits does not", function()
         reset { [1] = "wait", [2] = "wait", [3] = "wait" }
         local out = shell(SLURM .. [[ & pid=$!
-            for n in $(seq 100); do [ -s fake/asked ] && break; sleep 0.05; done
+            until_there fake/asked
             "$H" batch --attach r.db; echo "second $?"
             kill -TERM $pid; wait $pid; echo "first $?"
             SLURM_ARRAY_TASK_ID=2 xargs -0 bash < fake/waits.2 > /dev/null; echo "task $?"
             "$H" batch --attach r.db & pid=$!
-            for n in $(seq 100); do [ -s r.db.lock ] && break; sleep 0.05; done
+            until_there r.db.lock
             "$H" batch --cancel r.db; echo "cancel $?"; wait $pid; echo "third $?"]])
         assert.truthy(out:find "heapsift: r.db: another batch writes to it %(process %d+ on [^\n]*\nsecond 5\n", out)
         assert.truthy(out:find("heapsift: the tasks go on; heapsift batch --attach r.db waits again, --cancel ends them"
@@ -203,7 +221,7 @@ describe("a batch of Slurm", function()
             .. "N/A\n" .. ("x"):rep(100000) .. "\n101 1 running None\n\0\0\n")
         write("fake/squeue-fails", "2")
         local out = shell(SLURM .. [[ & pid=$!
-            for n in $(seq 200); do [ "$(wc -l < fake/asked)" -ge 3 ] && break; sleep 0.05; done 2> /dev/null
+            until_there fake/asked 3
             SLURM_ARRAY_TASK_ID=3 xargs -0 bash < fake/waits.3 > /dev/null
             wait $pid; echo "code $?"]])
         assert.truthy(out:find "code 4\n$", out)

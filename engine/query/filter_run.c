@@ -1,0 +1,509 @@
+/* filter_run.c - runs the programs of filter.c: of one block, or test by test over a batch of them. */
+#include "query/filter.h"
+
+#include "query/candidate.h"
+#include "query/scan.h"
+
+struct value {
+    int64_t number;
+    uint64_t missing; /* 0 or 1; as wide as the number, so that what was just stored can be loaded without a wait */
+};
+
+static const struct value missing = {0, 1};
+
+static struct value present(uint64_t number)
+{
+    return (struct value){(int64_t)number, 0};
+}
+
+static inline uint64_t load_user(const uint8_t *bytes, unsigned size)
+{
+    switch (size) {
+    case 1: return *bytes;
+    case 2: return hs_load_u16(bytes);
+    case 4: return hs_load_u32(bytes);
+    default: return hs_load_u64(bytes);
+    }
+}
+
+static inline struct value read_user(const struct hs_filter *filter, const struct hs_spot *spot, int64_t off,
+                                     int64_t size_signed)
+{
+    const struct hs_heaps *heaps = filter->blocks->heaps;
+    const struct hs_extent *extent = spot->extent;
+    unsigned size = (unsigned)(size_signed < 0 ? -size_signed : size_signed);
+    uint64_t at, number;
+
+    if (off < 0 || spot->brief.size < size || (uint64_t)off > spot->brief.size - size ||
+        (extent && extent->kind == HS_EXTENT_HOLE))
+        return missing;
+    at = extent ? hs_spot_user_off(heaps, spot) + (uint64_t)off : 0;
+    if (!extent) /* a plain program reads within the first 4 bytes */
+        number = spot->first >> (8 * off) & (UINT32_MAX >> (32 - 8 * size));
+    else if (extent->kind == HS_EXTENT_RUN && at + size <= extent->size)
+        number = load_user(extent->bytes + at, size);
+    else if (!hs_space_uint(heaps->process->space, extent->va + at, size, &number))
+        return missing;
+    if (size_signed < 0 && size < 8 && number >> (8 * size - 1))
+        number |= UINT64_MAX << (8 * size);
+    return present(number);
+}
+
+/* Printable ASCII, a tab or the end of a line. */
+static inline bool is_letter(unsigned unit)
+{
+    return unit - 0x20 <= 0x7e - 0x20 || unit == '\t' || unit == '\n' || unit == '\r';
+}
+
+/* A UTF-16 unit of the scripts in use. */
+static inline bool is_unit(unsigned unit)
+{
+    return is_letter(unit) || (unit >= 0xa0 && unit <= 0x1fff) || (unit >= 0x2010 && unit <= 0x20cf) ||
+           (unit >= 0x3000 && unit <= 0x9fff) || (unit >= 0xac00 && unit <= 0xd7a3);
+}
+
+/* Length of the text at user offset `off`, in characters of `width` bytes; see HS_FILTER_ASCII and HS_FILTER_UTF16. Only
+ * what is mapped together with the header is looked at. */
+static struct value text_run(const struct hs_filter *filter, const struct hs_spot *spot, int64_t off, unsigned width)
+{
+    const struct hs_extent *extent = spot->extent;
+    const uint8_t *bytes;
+    uint64_t at, size, count = 0;
+
+    if (extent->kind != HS_EXTENT_RUN || off < 0 || (uint64_t)off > spot->brief.size)
+        return missing;
+    at = hs_spot_user_off(filter->blocks->heaps, spot) + (uint64_t)off;
+    size = spot->brief.size - (uint64_t)off;
+    if (at >= extent->size)
+        return missing;
+    if (size > extent->size - at)
+        size = extent->size - at;
+    bytes = extent->bytes + at;
+    if (width == 1) {
+        while (count < size && is_letter(bytes[count]))
+            count++;
+        return present(count == size || bytes[count] == 0 ? count : 0);
+    }
+    while (2 * count + 1 < size && is_unit(hs_load_u16(bytes + 2 * count)))
+        count++;
+    return present(2 * count + 1 >= size || hs_load_u16(bytes + 2 * count) == 0 ? count : 0);
+}
+
+static bool is_among(int64_t number, const struct hs_instruction *at)
+{
+    const struct hs_filter_text *sorted = at->text;
+    size_t low = 0, high = sorted->size / 8;
+
+    if (at->map) {
+        uint64_t bit = (uint64_t)number - (uint64_t)at->off;
+
+        return bit < (uint64_t)at->value && (at->map[bit / 64] >> (bit % 64) & 1);
+    }
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int64_t found = (int64_t)hs_load_u64(sorted->bytes + middle * 8);
+
+        if (found == number)
+            return true;
+        if (found < number)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return false;
+}
+
+static bool contains(const struct hs_filter *filter, const struct hs_spot *spot, const struct hs_filter_text *text)
+{
+    const struct hs_space *space = filter->blocks->heaps->process->space;
+    const struct hs_extent *extent = spot->extent;
+    uint64_t at = hs_spot_user_off(filter->blocks->heaps, spot);
+    hs_va user = extent->va + at, found;
+
+    if (extent->kind == HS_EXTENT_HOLE || text->size == 0 || spot->brief.size < text->size)
+        return false;
+    if (extent->kind == HS_EXTENT_RUN && at + spot->brief.size <= extent->size)
+        return memmem(extent->bytes + at, spot->brief.size, text->bytes, text->size) != NULL;
+    return hs_space_find(space, text->bytes, text->size, user, user + spot->brief.size, 1, NULL, &found) == HS_OK;
+}
+
+static struct value trace_of(const struct hs_filter *filter, const struct hs_spot *spot)
+{
+    const uint32_t *traces = filter->dump->block_traces;
+
+    return traces && traces[spot->id] != UINT32_MAX ? present(traces[spot->id]) : missing;
+}
+
+static struct value number_of(const struct hs_column *column, uint32_t id)
+{
+    int64_t number;
+
+    return hs_column_get(column, id, &number) ? present((uint64_t)number) : missing;
+}
+
+static uint32_t stored_of(const struct hs_filter *filter, const struct hs_spot *spot)
+{
+    return spot->extent ? hs_block_stored(filter->blocks->heaps, spot->extent, spot->off, &spot->brief)
+                        : hs_summary_stored(spot->summary);
+}
+
+static struct value field_of(const struct hs_filter *filter, const struct hs_spot *spot, int field)
+{
+    const struct hs_heaps *heaps = filter->blocks->heaps;
+    const struct hs_extent *extent = spot->extent;
+    struct hs_block block;
+    uint32_t stored;
+
+    switch ((enum hs_block_field)field) {
+    case HS_BLOCK_FIELD_SIZE: return present(spot->brief.size);
+    case HS_BLOCK_FIELD_TOTAL: return present(spot->brief.total);
+    case HS_BLOCK_FIELD_FLAGS: return present(spot->brief.flags);
+    case HS_BLOCK_FIELD_STATE: return present((uint64_t)spot->brief.state);
+    case HS_BLOCK_FIELD_HEAP: return present(heaps->heaps[extent->heap_idx].va);
+    case HS_BLOCK_FIELD_LARGE: return present(extent->kind == HS_EXTENT_LARGE);
+    case HS_BLOCK_FIELD_ID: return present(spot->id);
+    case HS_BLOCK_FIELD_TRACE: return trace_of(filter, spot);
+    case HS_BLOCK_FIELD_SEGMENT:
+        return extent->kind == HS_EXTENT_LARGE
+                   ? missing
+                   : present(extent->segment_idx - heaps->first_segment[extent->heap_idx] + 1);
+    case HS_BLOCK_FIELD_STORED:
+        stored = stored_of(filter, spot);
+        return stored == UINT32_MAX ? missing : present(stored);
+    case HS_BLOCK_FIELD_FILL: return present((uint64_t)hs_block_fill_of(heaps, extent, spot->off, &spot->brief));
+    case HS_BLOCK_FIELD_FIRST_WORD: return read_user(filter, spot, 0, heaps->process->space->pointer_size);
+    case HS_BLOCK_FIELD_USER:
+        return present(extent->va + (extent->kind == HS_EXTENT_HOLE ? 0 : hs_spot_user_off(heaps, spot)));
+    case HS_BLOCK_FIELD_ADDRESS: /* the header's last unit lies before the user bytes, also in a large block */
+        return present(extent->va + (extent->kind == HS_EXTENT_HOLE ? 0 : hs_spot_user_off(heaps, spot) - heaps->unit));
+    case HS_BLOCK_FIELD_TAG:
+    case HS_BLOCK_FIELD_UNUSED:
+    case HS_BLOCK_FIELD_PREVIOUS:
+    case HS_BLOCK_FIELD_SETTABLE:
+    case HS_BLOCK_FIELD_COUNT: break;
+    }
+    hs_block_fill(filter->blocks, extent, spot->id, spot->off, &block);
+    switch ((int)field) {
+    case HS_BLOCK_FIELD_TAG: return present(block.tag);
+    case HS_BLOCK_FIELD_UNUSED: return present(block.unused_bytes);
+    case HS_BLOCK_FIELD_PREVIOUS: return present((uint64_t)block.previous_units * heaps->unit);
+    case HS_BLOCK_FIELD_SETTABLE: return present(block.settable);
+    default: return missing;
+    }
+}
+
+/* Towards minus infinity, as Lua divides. */
+static struct value divide(int64_t a, int64_t b, bool modulo)
+{
+    int64_t quotient, rest;
+
+    if (b == 0)
+        return missing;
+    if (b == -1)
+        return modulo ? present(0) : present(0 - (uint64_t)a);
+    quotient = a / b;
+    rest = a % b;
+    if (rest && (rest < 0) != (b < 0)) {
+        quotient--;
+        rest += b;
+    }
+    return present((uint64_t)(modulo ? rest : quotient));
+}
+
+/* NOLINTBEGIN(clang-analyzer-core.*): check_program has proved that no instruction pops a value that is not there */
+static struct value combine(int code, struct value a, struct value b)
+{
+    uint64_t x = (uint64_t)a.number, y = (uint64_t)b.number;
+    bool both = !a.missing && !b.missing;
+
+    switch (code) {
+    case HS_FILTER_EQUAL: return present(both && x == y);
+    case HS_FILTER_LESS: return present(both && a.number < b.number);
+    case HS_FILTER_LESS_EQUAL: return present(both && a.number <= b.number);
+    default: break;
+    }
+    if (!both)
+        return missing;
+    switch (code) {
+    case HS_FILTER_ADD: return present(x + y);
+    case HS_FILTER_SUBTRACT: return present(x - y);
+    case HS_FILTER_MULTIPLY: return present(x * y);
+    case HS_FILTER_DIVIDE: return divide(a.number, b.number, false);
+    case HS_FILTER_MODULO: return divide(a.number, b.number, true);
+    case HS_FILTER_AND: return present(x & y);
+    case HS_FILTER_OR: return present(x | y);
+    case HS_FILTER_XOR: return present(x ^ y);
+    case HS_FILTER_SHIFT_LEFT: return present(y < 64 ? x << y : 0);
+    case HS_FILTER_SHIFT_RIGHT: return present(y < 64 ? x >> y : 0);
+    default: return missing;
+    }
+}
+
+static bool is_true(struct value value)
+{
+    return !value.missing && value.number != 0;
+}
+
+/* What one of the codes of is_truth says of a block. */
+static bool is_so(const struct hs_filter *filter, const struct hs_instruction *at, const struct hs_spot *spot)
+{
+    struct value trace;
+    uint16_t number;
+
+    switch (at->field) {
+    case HS_FILTER_LABEL:
+        number = filter->numbers ? filter->numbers[spot->id] : 0;
+        return number && number <= filter->label_count && at->labels[number];
+    case HS_FILTER_REFERENCED: return hs_scan_word(filter->scan, spot->id / 64, ~0u, ~0u) >> (spot->id % 64) & 1;
+    case HS_FILTER_TRACE_MODULE:
+    case HS_FILTER_TRACE_SYMBOL:
+        trace = trace_of(filter, spot);
+        return at->traces && !trace.missing && (at->traces[trace.number / 64] >> (trace.number % 64) & 1);
+    case HS_FILTER_CONTAINS: return contains(filter, spot, at->text);
+    default: return hs_stored_bit(at->bits, stored_of(filter, spot)); /* a candidate code */
+    }
+}
+
+/* What a test wants of a value. */
+static inline bool is_wanted(const struct hs_instruction *test, int64_t number)
+{
+    return test->code == HS_RUN_READ_AMONG ? is_among((int64_t)((uint64_t)number >> test->value), test->among)
+                                           : number == test->value;
+}
+
+static struct value value_of(const struct hs_filter *filter, const struct hs_instruction *test,
+                             const struct hs_spot *spot)
+{
+    switch (test->of) {
+    case HS_FILTER_FIELD: return field_of(filter, spot, test->field);
+    case HS_FILTER_READ: return read_user(filter, spot, test->off, test->field);
+    default: return text_run(filter, spot, test->off, test->of == HS_FILTER_ASCII ? 1 : 2);
+    }
+}
+
+static inline bool is_met(const struct hs_filter *filter, const struct hs_instruction *test, const struct hs_spot *spot)
+{
+    struct value value;
+
+    if (test->code == HS_RUN_SIZE_EQUAL)
+        return spot->brief.size == (uint64_t)test->value;
+    if (test->code == HS_RUN_TRUTH)
+        return is_so(filter, test, spot);
+    if (test->code == HS_RUN_WITHIN) {
+        value = value_of(filter, test, spot);
+        return !value.missing && value.number >= test->value && value.number <= test->high;
+    }
+    value = test->code == HS_RUN_FIELD_EQUAL ? field_of(filter, spot, test->field)
+                                             : read_user(filter, spot, test->off, test->field);
+    return !value.missing && is_wanted(test, value.number);
+}
+
+/* Runs the program from an instruction that is reached with nothing on the stack. */
+static struct value run(const struct hs_filter *filter, const struct hs_spot *spot, size_t start)
+{
+    struct value stack[HS_FILTER_STACK + 1];
+    struct value *top = stack; /* one past the last value */
+
+    for (size_t i = start; i < filter->count; i++) {
+        const struct hs_instruction *at = &filter->code[i];
+
+        /* Most programs are tests and nothing else. */
+        while (at->code >= HS_RUN_TESTS) {
+            const struct hs_way *way = &at->ways[is_met(filter, at, spot)];
+
+            if (way->leave != HS_LEAVE_NOTHING)
+                *top++ = present(way->leave == HS_LEAVE_TRUE);
+            if (way->next == filter->count)
+                return top[-1];
+            i = way->next;
+            at = &filter->code[i];
+        }
+        switch (at->code) {
+        case HS_FILTER_PUSH: *top++ = present((uint64_t)at->value); break;
+        case HS_FILTER_FIELD: *top++ = field_of(filter, spot, (int)at->value); break;
+        case HS_RUN_READ:
+            *top++ = read_user(filter, spot, at->off, at->field);
+            i += 1;
+            break;
+        case HS_FILTER_READ:
+            top[-1] = top[-1].missing ? missing : read_user(filter, spot, top[-1].number, at->value);
+            break;
+        case HS_FILTER_ASCII:
+        case HS_FILTER_UTF16:
+            top[-1] =
+                top[-1].missing ? missing : text_run(filter, spot, top[-1].number, at->code == HS_FILTER_ASCII ? 1 : 2);
+            break;
+        case HS_FILTER_AMONG: top[-1] = present(!top[-1].missing && is_among(top[-1].number, at)); break;
+        case HS_FILTER_NEGATE: top[-1].number = (int64_t)(0 - (uint64_t)top[-1].number); break;
+        case HS_FILTER_INVERT: top[-1].number = ~top[-1].number; break;
+        case HS_FILTER_ADD:
+        case HS_FILTER_SUBTRACT:
+        case HS_FILTER_MULTIPLY:
+        case HS_FILTER_DIVIDE:
+        case HS_FILTER_MODULO:
+        case HS_FILTER_AND:
+        case HS_FILTER_OR:
+        case HS_FILTER_XOR:
+        case HS_FILTER_SHIFT_LEFT:
+        case HS_FILTER_SHIFT_RIGHT:
+        case HS_FILTER_EQUAL:
+        case HS_FILTER_LESS:
+        case HS_FILTER_LESS_EQUAL:
+            top--;
+            top[-1] = combine(at->code, top[-1], *top);
+            break;
+        case HS_FILTER_BETWEEN:
+            top -= 2;
+            top[-1] = present(is_true(combine(HS_FILTER_LESS_EQUAL, top[0], top[-1])) &&
+                              is_true(combine(HS_FILTER_LESS_EQUAL, top[-1], top[1])));
+            break;
+        case HS_FILTER_NOT: top[-1] = present(!is_true(top[-1])); break;
+        case HS_FILTER_JUMP_IF:
+        case HS_FILTER_JUMP_UNLESS:
+            if (is_true(top[-1]) == (at->code == HS_FILTER_JUMP_IF)) {
+                i = (size_t)at->value - 1;
+                top -= at->field;
+            } else {
+                top--;
+            }
+            break;
+        case HS_FILTER_COLUMN: *top++ = number_of(at->column, spot->id); break;
+        default: break;
+        }
+    }
+    return top[-1];
+}
+
+bool hs_filter_value(const struct hs_filter *filter, const struct hs_spot *spot, int64_t *value_ret)
+{
+    struct value value = run(filter, spot, 0);
+
+    *value_ret = value.number;
+    return !value.missing;
+}
+
+/* NOLINTEND(clang-analyzer-core.*) */
+
+const struct hs_dump *hs_filter_dump(const struct hs_filter *filter)
+{
+    return filter->dump;
+}
+
+/* Those of some blocks, a bit each, that the program is true for, from a stop on. */
+static uint64_t run_on(const struct hs_filter *filter, size_t stop, const struct hs_spot *spots, uint64_t asked)
+{
+    uint64_t found = 0;
+
+    for (uint64_t left = asked; left; left &= left - 1) {
+        unsigned i = (unsigned)__builtin_ctzll(left);
+
+        found |= (uint64_t)is_true(run(filter, &spots[i], stop)) << i;
+    }
+    return found;
+}
+
+/* Those of some blocks, a bit each, that meet a test. */
+static uint64_t met_of(const struct hs_filter *filter, const struct hs_instruction *test, const struct hs_spot *spots,
+                       uint64_t asked)
+{
+    uint64_t met = 0;
+
+    for (uint64_t left = asked; left; left &= left - 1) {
+        unsigned i = (unsigned)__builtin_ctzll(left);
+
+        met |= (uint64_t)is_met(filter, test, &spots[i]) << i;
+    }
+    return met;
+}
+
+/* The same for a test of user bytes at one offset: most lie where nothing else has to be asked. */
+static uint64_t reads_met(const struct hs_filter *filter, const struct hs_instruction *test,
+                          const struct hs_spot *spots, uint64_t asked)
+{
+    const unsigned unit = filter->blocks->heaps->unit;
+    const unsigned size = (unsigned)(test->field < 0 ? -test->field : test->field);
+    const uint64_t off = (uint64_t)test->off, end = off + size;
+    uint64_t met = 0;
+
+    if (test->field < 0 || test->off < 0 || test->off > INT32_MAX)
+        return met_of(filter, test, spots, asked);
+    for (uint64_t left = asked; left; left &= left - 1) {
+        unsigned i = (unsigned)__builtin_ctzll(left);
+        const struct hs_extent *extent = spots[i].extent;
+        bool is;
+
+        if (spots[i].brief.size < end)
+            continue;
+        if (extent && extent->kind == HS_EXTENT_RUN && spots[i].off + unit + end <= extent->size)
+            is = is_wanted(test, (int64_t)load_user(extent->bytes + spots[i].off + unit + off, size));
+        else
+            is = is_met(filter, test, &spots[i]);
+        met |= (uint64_t)is << i;
+    }
+    return met;
+}
+
+/* The same of all blocks for a test of their sizes: without a branch. */
+static uint64_t sizes_met(const struct hs_spot *spots, size_t taken, uint64_t size)
+{
+    uint64_t met = 0;
+
+    for (size_t i = 0; i < taken; i++)
+        met |= (uint64_t)(spots[i].brief.size == size) << i;
+    return met;
+}
+
+/* The same for a test of their labels. */
+static uint64_t labels_met(const struct hs_filter *filter, const uint8_t *labels, const struct hs_spot *spots,
+                           size_t taken)
+{
+    uint64_t met = 0;
+
+    for (size_t i = 0; filter->numbers && i < taken; i++) {
+        uint16_t number = filter->numbers[spots[i].id];
+
+        met |= (uint64_t)labels[number <= filter->label_count ? number : 0] << i;
+    }
+    return met;
+}
+
+_Static_assert(HS_BATCH <= 64, "a word has a bit for each block of a batch");
+
+/* A program over a batch, test by test as long as there are tests: what one block does says nothing about the next, so a
+ * processor that guesses the way of each block would often guess wrong. */
+uint64_t hs_filter_batch(const struct hs_filter *filter, const struct hs_spot *spots, size_t count)
+{
+    uint64_t waiting[HS_BATCHED_MAX] = {0}; /* before each instruction, a bit a block */
+    uint64_t all = UINT64_MAX >> (64 - count), found = 0;
+
+    waiting[0] = all;
+    for (size_t i = 0; i < filter->count && i < HS_BATCHED_MAX; i++) {
+        const struct hs_instruction *test = &filter->code[i];
+        uint64_t sides[2];
+
+        if (!waiting[i])
+            continue;
+        if (filter->stops >> i & 1) {
+            found |= run_on(filter, i, spots, waiting[i]);
+            continue;
+        }
+        if (test->code == HS_RUN_SIZE_EQUAL && waiting[i] == all)
+            sides[1] = sizes_met(spots, count, (uint64_t)test->value);
+        else if (test->code == HS_RUN_READ_EQUAL || test->code == HS_RUN_READ_AMONG)
+            sides[1] = reads_met(filter, test, spots, waiting[i]);
+        else if (test->code == HS_RUN_TRUTH && test->field == HS_FILTER_LABEL)
+            sides[1] = waiting[i] & labels_met(filter, test->labels, spots, count);
+        else
+            sides[1] = met_of(filter, test, spots, waiting[i]);
+        sides[0] = waiting[i] & ~sides[1];
+        for (unsigned truth = 0; truth < 2; truth++) {
+            const struct hs_way *way = &test->ways[truth];
+
+            if (way->leave == HS_LEAVE_NOTHING)
+                waiting[way->next] |= sides[truth];
+            else if (way->leave == HS_LEAVE_TRUE)
+                found |= sides[truth];
+        }
+    }
+    return found;
+}

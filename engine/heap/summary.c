@@ -74,8 +74,8 @@ static void sum_item(void *context, size_t item)
             continue;
         *place = (struct place){cursor.extent, cursor.off};
         if (cursor.extent->kind == HS_EXTENT_RUN) {
-            __builtin_prefetch(cursor.extent->bytes + cursor.off);
-            __builtin_prefetch(cursor.extent->bytes + cursor.off + blocks->heaps->unit);
+            hs_prefetch(cursor.extent->bytes + cursor.off);
+            hs_prefetch(cursor.extent->bytes + cursor.off + blocks->heaps->unit);
         }
     }
 }

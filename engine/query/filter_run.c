@@ -443,6 +443,33 @@ static uint64_t reads_met(const struct hs_filter *filter, const struct hs_instru
     return met;
 }
 
+#define BROUGHT 16u /* user bytes that a cursor brings into the cache with the header */
+#define AHEAD 48u   /* user bytes that are brought behind those a test reads: less than a line of the cache */
+
+/* Brings user bytes of some blocks into the cache: asked for one by one, each would be waited for. */
+static void bring(const struct hs_filter *filter, const struct hs_spot *spots, uint64_t asked, uint64_t off)
+{
+    const uint64_t at = filter->blocks->heaps->unit + off;
+
+    for (uint64_t left = asked; left; left &= left - 1) {
+        const struct hs_spot *spot = &spots[__builtin_ctzll(left)];
+
+        if (!spot->extent || spot->extent->kind != HS_EXTENT_RUN || spot->off + at + AHEAD > spot->extent->size)
+            continue;
+        hs_prefetch(spot->extent->bytes + spot->off + at);
+        hs_prefetch(spot->extent->bytes + spot->off + at + AHEAD);
+    }
+}
+
+/* The user offset that a test reads at; 0 if it reads none. */
+static uint64_t offset_of(const struct hs_instruction *test)
+{
+    bool reads = test->code == HS_RUN_READ_EQUAL || test->code == HS_RUN_READ_AMONG ||
+                 (test->code == HS_RUN_WITHIN && test->of != HS_FILTER_FIELD);
+
+    return reads && test->off > 0 && test->off <= INT32_MAX ? (uint64_t)test->off : 0;
+}
+
 /* The same of all blocks for a test of their sizes: without a branch. */
 static uint64_t sizes_met(const struct hs_spot *spots, size_t taken, uint64_t size)
 {
@@ -474,7 +501,7 @@ _Static_assert(HS_BATCH <= 64, "a word has a bit for each block of a batch");
 uint64_t hs_filter_batch(const struct hs_filter *filter, const struct hs_spot *spots, size_t count)
 {
     uint64_t waiting[HS_BATCHED_MAX] = {0}; /* before each instruction, a bit a block */
-    uint64_t all = UINT64_MAX >> (64 - count), found = 0;
+    uint64_t all = UINT64_MAX >> (64 - count), found = 0, brought = BROUGHT;
 
     waiting[0] = all;
     for (size_t i = 0; i < filter->count && i < HS_BATCHED_MAX; i++) {
@@ -486,6 +513,10 @@ uint64_t hs_filter_batch(const struct hs_filter *filter, const struct hs_spot *s
         if (filter->stops >> i & 1) {
             found |= run_on(filter, i, spots, waiting[i]);
             continue;
+        }
+        if (offset_of(test) + 8 > brought) {
+            bring(filter, spots, waiting[i], offset_of(test));
+            brought = offset_of(test) + AHEAD;
         }
         if (test->code == HS_RUN_SIZE_EQUAL && waiting[i] == all)
             sides[1] = sizes_met(spots, count, (uint64_t)test->value);

@@ -117,11 +117,11 @@ static bool table_add(struct table *table, const struct shape *shape, const uint
         return false;
     for (size_t i = 0; i < count; i++) {
         places[i] = place_of(table, rows + i * shape->stride, shape->key_words);
-        __builtin_prefetch(&table->places[places[i]]);
+        hs_prefetch(&table->places[places[i]]);
     }
     for (size_t i = 0; i < count; i++)
         if (table->places[places[i]])
-            __builtin_prefetch(table->rows + (size_t)(table->places[places[i]] - 1) * shape->stride);
+            hs_prefetch(table->rows + (size_t)(table->places[places[i]] - 1) * shape->stride);
     for (size_t i = 0; i < count; i++)
         table_add_row(table, shape, rows + i * shape->stride, places[i]);
     return true;

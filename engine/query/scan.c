@@ -205,7 +205,7 @@ static void follow(struct hits *hits)
             continue;
         words[count] = &look->scan->words[hits->piece->source][aim_of(look, extent, off, value)][id / 64];
         bits[count] = UINT64_C(1) << (id % 64);
-        __builtin_prefetch(words[count++], 1);
+        hs_prefetch(words[count++]);
     }
     for (size_t i = 0; i < count; i++)
         if (!(__atomic_load_n(words[i], __ATOMIC_RELAXED) & bits[i]))

@@ -53,8 +53,8 @@ static inline void fetch(const struct hs_spot *spot)
 {
     if (spot->extent->kind != HS_EXTENT_RUN)
         return;
-    __builtin_prefetch(spot->extent->bytes + spot->off);
-    __builtin_prefetch(spot->extent->bytes + spot->off + 24);
+    hs_prefetch(spot->extent->bytes + spot->off);
+    hs_prefetch(spot->extent->bytes + spot->off + 24);
 }
 
 /* Steps to the next block that the words have; false past the last. */

@@ -28,8 +28,9 @@ function batches.ask(db, sql)
     return program.lines(batches.shell(("sqlite3 -batch %s %s"):format(batches.quote(db), batches.quote(sql))))
 end
 
--- What stands in a script, behind heapsift.script, that is to be held at an input NAME for as long as there is a file hold-NAME, a dump, in the
--- folder that the batch was started in: so that a test can meet it in the middle of its work, however fast the machine.
+-- What stands in a script, behind heapsift.script, that is to be held at an input NAME for as long as there is a file
+-- hold-NAME, a dump, in the folder that the batch was started in: so that a test can meet it in the middle of its work,
+-- however fast the machine.
 batches.HELD = [[
 repeat
     local held = heapsift.open("hold-" .. args.input:match "[^/]*$")

@@ -163,8 +163,8 @@ describe("a batch of Slurm", function()
         reset { [2] = "lose lose lose lose" }
         local out = shell(SLURM .. "; echo code $?")
         assert.same("heapsift: r.db: 1 of 3 tasks have no result (task 2: it is not in the queue, its last line: the"
-            .. " node is gone 2, also when submitted again 3 times). What was done is in it; heapsift batch --attach r.db"
-            .. " submits them again, --cancel leaves it at that\ncode 5\n", out)
+            .. " node is gone 2, also when submitted again 3 times). What was done is in it;"
+            .. " heapsift batch --attach r.db submits them again, --cancel leaves it at that\ncode 5\n", out)
         assert.same({ "1", "2", "3", "2", "2", "2" }, lines_of "fake/starts")
         assert.same({ "failed" }, ask("r.db", "SELECT state FROM runs WHERE settings LIKE '%slurm%'"))
         assert.truthy(tonumber(ask("r.db", "SELECT count(*) FROM results")[1]) >= 3)

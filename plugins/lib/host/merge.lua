@@ -40,10 +40,11 @@ function merge.run(paths, as_json)
     questions:close()
     store:close()
     if as_json then
-        core.write_raw(json.encode(json.object { { "schema", "heapsift.merge/1" }, { "out", target }, { "parts", #paths },
-            { "dumps", dumps }, { "results", results }, { "errors", failed } }) .. "\n")
+        core.write_raw(json.encode(json.object { { "schema", "heapsift.merge/1" }, { "out", target },
+            { "parts", #paths }, { "dumps", dumps }, { "results", results }, { "errors", failed } }) .. "\n")
     else
-        core.print(("%s: %d parts joined, %d dumps, %d results, %d errors"):format(target, #paths, dumps, results, failed))
+        core.print(("%s: %d parts joined, %d dumps, %d results, %d errors"):format(target, #paths, dumps, results,
+            failed))
     end
     return 0
 end

@@ -329,6 +329,14 @@ describe("a batch", function()
         local before = ask("part2.db", "SELECT path FROM inputs ORDER BY path")
         batch("totals.lua", "dumps", "--out", "part2b.db", "--shard", "2/3")
         assert.same(before, ask("part2b.db", "SELECT path FROM inputs ORDER BY path"))
+        -- Fewer inputs than parts: some have nothing to do, which is no failure.
+        out = shell [[
+            for i in 1 2 3; do "$H" batch totals.lua dumps/1.dmp --out few$i.db --shard $i/3 > few.txt; echo $?; done
+            cat few.txt; "$H" batch totals.lua dumps/1.dmp --out few3.db --shard 3/3 --resume > few.txt; echo $?
+            "$H" merge few.db few1.db few2.db few3.db
+            mkdir none; "$H" batch totals.lua none --out none.db --shard 1/3; echo $?]]
+        assert.truthy(out:find "^0\n0\n0\n0 inputs\n0 dumps run in .*\n0\nfew.db: 3 parts joined, 1 dumps, 1 results,"
+            and out:find "heapsift: no input was found\n6\n$", out)
     end)
 
     it("keeps what more is known of, whichever part comes first", function()

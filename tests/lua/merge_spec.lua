@@ -41,7 +41,7 @@ describe("heapsift merge", function()
             "$H" merge whole.db $parts
             whole=$((($(date +%%s%%N) - begin) / 1000)) # microseconds that all of it takes here
             for n in $(seq 0 19); do
-                mixed=$(printf '%%s\n' $parts | awk "BEGIN { srand($n) } { print rand(), \$1 }" | sort | cut -d ' ' -f 2)
+                mixed=$(printf '%%s\n' $parts | awk "BEGIN { srand($n) } { print rand(), \$1 }" | sort | cut -d' ' -f2)
                 "$H" merge kill.db $mixed > /dev/null & pid=$!
                 [ $n = 0 ] || sleep $(awk "BEGIN { print $whole * $n / 20 / 1000000 }")
                 kill -9 $pid; wait $pid; [ $? != 137 ] || echo killed
@@ -53,7 +53,8 @@ describe("heapsift merge", function()
             (PARTS - 1) * (DUMPS + 2), (PARTS - 1) * (DUMPS + 2), (PARTS - 1) * 2)
         local killed = select(2, out:gsub("killed\n", ""))
         assert.is_true(killed > 0)
-        assert.same("whole.db: " .. told .. "kill.db: " .. told .. "kill.db\nwhole.db\nok\n", (out:gsub("killed\n", "")))
+        out = out:gsub("killed\n", "")
+        assert.same("whole.db: " .. told .. "kill.db: " .. told .. "kill.db\nwhole.db\nok\n", out)
         assert.same(batches.content "whole.db", batches.content "kill.db")
         local function exported(db)
             return program.lines(program.output({ "run", "export", db, "--what", "all" }, batches.folder))

@@ -4,7 +4,7 @@
 # is down.
 #
 # As root, without cgroups and without init: munged, slurmctld and slurmd with a configuration, state and ports of their
-# own, by numbers only, since the name of this machine may have no address.
+# own.
 set -euo pipefail
 PATH=$PATH:/usr/sbin:/sbin
 for program in munged slurmctld slurmd sbatch squeue scancel scontrol sinfo sqlite3; do
@@ -76,14 +76,20 @@ chmod 400 "$work/munge.key"
 chmod 711 "$work"
 host=$(uname -n)
 host=${host%%.*}
+# Where the name of this machine means an address of loopback, nobody else is listened to. Where it means none, or that
+# of a network, Slurm can only listen on all.
+address=127.0.0.1 listen=
+while read -r found _; do
+    if [[ $found == 127.* ]]; then address=$found listen=CommunicationParameters=NoCtldInAddrAny,NoInAddrAny; break; fi
+done < <(getent ahostsv4 "$(uname -n)")
 cat > "$SLURM_CONF" <<END
 ClusterName=heapsift
-SlurmctldHost=$host(127.0.0.1)
+SlurmctldHost=$host($address)
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
 AuthInfo=socket=$work/munge.socket,cred_expire=5
-CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
+$listen
 SlurmctldPort=$(free_port 20000)
 SlurmdPort=$(free_port 26000)
 StateSaveLocation=$work/controller
@@ -105,9 +111,12 @@ ReturnToService=2
 KillWait=2
 MessageTimeout=20
 SlurmctldTimeout=5
-NodeName=$host NodeAddr=127.0.0.1 CPUs=4 RealMemory=512 State=UNKNOWN
+NodeName=$host NodeAddr=$address CPUs=4 RealMemory=512 State=UNKNOWN
 PartitionName=night Nodes=ALL Default=YES MaxTime=60 State=UP
 END
+# Nothing above uses control groups, but slurmd wants to know which kind there is, and ends where it finds none. The old
+# kind is only looked for when used.
+echo 'CgroupPlugin=cgroup/v1' > "$work/cgroup.conf"
 start() {
     local name=$1
     shift

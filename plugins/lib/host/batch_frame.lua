@@ -50,9 +50,9 @@ function frame.open_store(given)
     ends.fail(kind == "argument" and "usage" or "failed", message, given.out)
 end
 
--- Lists everything the user named; returns how many files in folders were left alone.
+-- Lists everything the user named; returns how many files in folders were left alone, and how many were not.
 local function list_paths(given, store)
-    local skipped = 0
+    local skipped, found = 0, 0
     frame.stored(given, store:begin())
     if #given.paths == 0 then frame.stored(given, store:list_all()) end
     for _, word in ipairs(given.paths) do
@@ -63,22 +63,25 @@ local function list_paths(given, store)
             if path == nil then ends.fail("input", size, word) end
             if not path then break end
             frame.stored(given, store:list(path, size, modified))
+            found = found + 1
             if core.signal() ~= 0 then ends.fail("failed", "interrupted while inputs were listed", false) end
         end
         skipped = skipped + walk:close()
     end
     local shard = given.shard or { index = 0, count = 0 }
     frame.stored(given, store:list_end(shard.index, shard.count))
-    return skipped
+    return skipped, found
 end
 
 -- Lists the inputs, and works out which have to be looked at: `listed` and `total` of the state.
 function frame.list_inputs(given, store, state)
-    state.skipped = list_paths(given, store)
+    local found
+    state.skipped, found = list_paths(given, store)
     local listed, pending = store:pending(given.retry_failed or false)
     frame.stored(given, listed, pending)
     state.listed, state.total = listed, pending
-    if listed == 0 then ends.fail("missing", "no input was found", false) end
+    -- A part of fewer inputs than there are parts may have none.
+    if listed == 0 and found == 0 then ends.fail("missing", "no input was found", false) end
 end
 
 -- What the store is told of the script: { name, arguments, code }. With `given.code` it must still be that.

@@ -86,58 +86,72 @@ static double clump_odds(const struct hs_model *model, const struct hs_clump *cl
     return odds;
 }
 
-/* What `blocks` live blocks say of a trace. */
-static double count_odds(const struct hs_model *model, uint32_t index, uint64_t blocks)
+/* What the live blocks of a candidate are compared with. */
+struct counted {
+    bool recorded;
+    uint32_t count;  /* TraceCount */
+    double most;     /* live blocks that it allows for */
+    double captures; /* how common such a TraceCount is */
+};
+
+static struct counted counted_of(const struct hs_model *model, uint32_t index)
 {
     const struct hs_trace_fact *trace = &model->traces[index];
+
+    return (struct counted){index != 0, trace->count, (double)trace->count * model->opinions->tolerance,
+                            model->learned->log_captures[hs_log2_floor(trace->count)]};
+}
+
+/* What `blocks` live blocks say of a trace. */
+static inline double count_odds(const struct hs_model *model, const struct counted *trace, uint64_t blocks)
+{
     unsigned behind;
 
-    if (!index || !blocks)
+    if (!trace->recorded || !blocks)
         return 0;
     if (trace->count == 0)
         return -12; /* an entry that makes no sense */
     if (!model->opinions->use[HS_EVIDENCE_COUNTS])
         return 0;
-    if ((double)blocks > (double)trace->count * model->opinions->tolerance) {
+    if ((double)blocks > trace->most) {
         double over = log2((double)blocks / trace->count);
 
         return -20 - (over < 20 ? over : 20);
     }
     behind = log2_ratio(trace->count, blocks);
-    return model->learned->log_behind[behind < HS_BEHIND_BINS ? behind : HS_BEHIND_BINS - 1] -
-           model->learned->log_captures[hs_log2_floor(trace->count)];
+    return model->learned->log_behind[behind < HS_BEHIND_BINS ? behind : HS_BEHIND_BINS - 1] - trace->captures;
 }
 
 /* The ways to give some of the clumps to candidates. */
 struct ways {
-    double *sum;      /* a way */
-    uint64_t *blocks; /* a way, a candidate */
+    double sum[HS_WAYS_MAX];               /* a way */
+    uint64_t blocks[HS_WAYS_MAX][HS_MANY]; /* a way, a candidate */
+    uint8_t owners[HS_WAYS_MAX];           /* a way: how many candidates have blocks, the unrecorded apart */
     uint32_t count;
 };
 
-static void owners_of(const struct hs_model *model, uint32_t stored, const struct ways *ways, uint32_t way,
-                      uint32_t candidates, double *sum_ret, uint32_t *active_ret)
+/* Adds what the counts of the owners say to a way. */
+static inline void count_owners(const struct hs_model *model, uint32_t stored, struct ways *ways, uint32_t way,
+                                const struct counted *counted, uint32_t candidates)
 {
     uint32_t active = 0, paid;
     double sum = ways->sum[way];
 
     for (uint32_t i = 0; i < candidates; i++) {
-        uint64_t blocks = ways->blocks[(size_t)way * candidates + i];
-        uint32_t index = hs_model_candidate(model, stored, i);
-
-        if (!blocks)
+        if (!ways->blocks[way][i])
             continue;
-        sum += count_odds(model, index, blocks);
-        active += index != 0;
+        sum += count_odds(model, &counted[i], ways->blocks[way][i]);
+        active += counted[i].recorded;
     }
     /* Where stacks were not recorded, the first owner pays too: the unrecorded need no trace of their own. */
     paid = stored == 0 ? active : active ? active - 1 : 0;
-    *sum_ret = (sum + paid * model->learned->log_second) * model->opinions->temper;
-    *active_ret = active;
+    ways->sum[way] = (sum + paid * model->learned->log_second) * model->opinions->temper;
+    ways->owners[way] = (uint8_t)active;
 }
 
 /* Gives clump `clump` to each candidate in every way so far. Goes backwards, so that the arrays can be the same. */
-static void branch(const struct hs_model *model, const struct hs_clump *clump, uint32_t candidates, struct ways *ways)
+static inline void branch(const struct hs_model *model, const struct hs_clump *clump, uint32_t candidates,
+                          struct ways *ways)
 {
     double given[HS_MANY];
 
@@ -145,57 +159,67 @@ static void branch(const struct hs_model *model, const struct hs_clump *clump, u
         given[i] = clump_odds(model, clump, i);
     for (uint32_t way = ways->count; way-- > 0;)
         for (uint32_t i = candidates; i-- > 0;) {
-            size_t to = (size_t)way * candidates + i;
+            uint32_t to = way * candidates + i;
 
             for (uint32_t j = 0; j < candidates; j++)
-                ways->blocks[to * candidates + j] = ways->blocks[(size_t)way * candidates + j];
+                ways->blocks[to][j] = ways->blocks[way][j];
             ways->sum[to] = ways->sum[way] + given[i];
-            ways->blocks[to * candidates + i] += clump->count;
+            ways->blocks[to][i] += clump->count;
         }
     ways->count *= candidates;
 }
 
-/* Probabilities of each clump's owners. Adds to *several_ret the probability that there are two or more. */
-static void weigh_ways(struct hs_model *model, uint32_t stored, struct ways *ways, double *several_ret)
+/* Turns what speaks for each way into probabilities, which add up to *total_ret; gives that of several owners. */
+static double exponentiate(struct ways *ways, double *total_ret)
 {
-    uint32_t candidates = hs_model_candidates(model, stored), first = model->first_clump[stored];
-    uint32_t clumps = model->first_clump[stored + 1] - first;
     double highest = -INFINITY, total = 0, several = 0;
 
-    memset(ways->blocks, 0, candidates * sizeof *ways->blocks);
-    ways->sum[0] = 0;
-    ways->count = 1;
-    for (uint32_t j = 0; j < clumps; j++)
-        branch(model, &model->clumps[first + j], candidates, ways);
-    for (uint32_t way = 0; way < ways->count; way++) {
-        uint32_t active;
-
-        owners_of(model, stored, ways, way, candidates, &ways->sum[way], &active);
-        ways->blocks[(size_t)way * candidates] = active;
-        if (ways->sum[way] > highest)
-            highest = ways->sum[way];
-    }
+    for (uint32_t way = 0; way < ways->count; way++)
+        highest = ways->sum[way] > highest ? ways->sum[way] : highest;
     for (uint32_t way = 0; way < ways->count; way++) {
         double p = ways->sum[way] - highest;
 
         ways->sum[way] = p = p > -40 ? exp(p) : 0;
         total += p;
-        if (ways->blocks[(size_t)way * candidates] > 1)
+        if (ways->owners[way] > 1)
             several += p;
     }
-    for (uint32_t j = clumps, step = 1; j-- > 0; step *= candidates) {
-        float *odds = model->odds + model->clumps[first + j].odds;
+    *total_ret = total;
+    return several;
+}
 
-        for (uint32_t i = 0; i < candidates; i++) {
-            double p = 0;
+/* Probabilities of each clump's owners. Gives the probability that there are two or more. Inlined for two candidates,
+ * which is the common case: the loops over them are then none. */
+__attribute__((always_inline)) static inline double weigh_ways(struct hs_model *model, uint32_t stored,
+                                                               const uint32_t candidates)
+{
+    uint32_t first = model->first_clump[stored], clumps = model->first_clump[stored + 1] - first;
+    struct counted counted[HS_MANY];
+    struct ways ways;
+    double total, several;
 
-            for (uint32_t base = i * step; base < ways->count; base += candidates * step)
-                for (uint32_t way = base; way < base + step; way++)
-                    p += ways->sum[way];
-            odds[i] = (float)(p / total);
-        }
+    for (uint32_t i = 0; i < candidates; i++) {
+        counted[i] = counted_of(model, hs_model_candidate(model, stored, i));
+        ways.blocks[0][i] = 0;
     }
-    *several_ret = several / total;
+    ways.sum[0] = 0;
+    ways.count = 1;
+    for (uint32_t j = 0; j < clumps; j++)
+        branch(model, &model->clumps[first + j], candidates, &ways);
+    for (uint32_t way = 0; way < ways.count; way++)
+        count_owners(model, stored, &ways, way, counted, candidates);
+    several = exponentiate(&ways, &total);
+    for (uint32_t j = clumps, step = 1; j-- > 0; step *= candidates) {
+        double p[HS_MANY] = {0};
+
+        for (uint32_t base = 0; base < ways.count; base += candidates * step)
+            for (uint32_t way = base; way < base + step; way++)
+                for (uint32_t i = 0; i < candidates; i++)
+                    p[i] += ways.sum[way + i * step];
+        for (uint32_t i = 0; i < candidates; i++)
+            model->odds[model->clumps[first + j].odds + i] = (float)(p[i] / total);
+    }
+    return several / total;
 }
 
 /* The same for one clump and many candidates: each way is one candidate. */
@@ -208,8 +232,9 @@ static void weigh_many(struct hs_model *model, const struct hs_clump *clump, uin
         for (uint32_t i = 0; i < candidates; i++) {
             uint32_t index = hs_model_candidate(model, clump->stored, i);
             double paid = clump->stored == 0 && index ? model->learned->log_second : 0;
-            double score =
-                (clump_odds(model, clump, i) + count_odds(model, index, clump->count) + paid) * model->opinions->temper;
+            struct counted counted = counted_of(model, index);
+            double score = (clump_odds(model, clump, i) + count_odds(model, &counted, clump->count) + paid) *
+                           model->opinions->temper;
 
             if (pass == 0)
                 highest = score > highest ? score : highest;
@@ -231,12 +256,10 @@ void hs_model_weigh(struct hs_model *model, uint32_t stored, double *several_ret
     if (candidates == 1) {
         for (uint32_t j = 0; j < clumps; j++)
             model->odds[model->clumps[first + j].odds] = 1;
+    } else if (candidates == 2) {
+        *several_ret = weigh_ways(model, stored, 2);
     } else if (candidates <= HS_MANY) {
-        double sums[HS_WAYS_MAX];
-        uint64_t blocks[HS_WAYS_MAX * HS_MANY];
-        struct ways ways = {.sum = sums, .blocks = blocks};
-
-        weigh_ways(model, stored, &ways, several_ret);
+        *several_ret = weigh_ways(model, stored, candidates);
     } else {
         weigh_many(model, &model->clumps[first], candidates); /* ways_max leaves one clump */
     }

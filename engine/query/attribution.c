@@ -1,4 +1,4 @@
-/* attribution.c - the model on a dump: facts of its traces, and what stands beside blocks in doubt. */
+/* attribution.c - the model on a dump, and the facts of its traces. */
 #include "query/attribution.h"
 
 #include <stdlib.h>
@@ -171,133 +171,7 @@ enum hs_status hs_attribution_read(struct hs_attribution *attribution, struct hs
     return status;
 }
 
-/* ---- what stands beside a block, and what it points to ---- */
-
-struct look {
-    const struct hs_attribution *attribution;
-    struct hs_witness *witnesses;
-    size_t count, capacity;
-};
-
-/* Block `id`, next to or linked with one of clump `clump`. */
-static void see(struct look *look, uint32_t clump, uint32_t id, enum hs_evidence kind)
-{
-    const struct hs_attribution *attribution = look->attribution;
-    const struct hs_model *model = &attribution->model;
-    uint32_t stored, cell;
-    uint64_t key;
-
-    if (look->count + 2 > look->capacity ||
-        !hs_cells_key(&attribution->cells, attribution->blocks, attribution->objects, id, &stored, &key) ||
-        stored == HS_CELL_UNTRACED || stored == model->clumps[clump].stored)
-        return;
-    cell = hs_cells_find(&attribution->cells, stored, key);
-    if (cell == HS_CELL_NONE)
-        return;
-    look->witnesses[look->count++] = (struct hs_witness){clump, model->cell_clump[cell], kind};
-    if (kind == HS_EVIDENCE_LINKS) /* is seen from both ends */
-        look->witnesses[look->count++] = (struct hs_witness){model->cell_clump[cell], clump, kind};
-}
-
-static void see_neighbours(struct look *look, uint32_t clump, const struct hs_extent *extent, uint32_t id,
-                           const struct hs_block *block)
-{
-    const struct hs_blocks *blocks = look->attribution->blocks;
-    struct hs_block_cursor cursor;
-    struct hs_brief brief;
-
-    if (id > extent->first_id) {
-        hs_block_cursor_init(&cursor, blocks, id - 1);
-        if (hs_block_cursor_next(&cursor)) {
-            hs_block_brief(blocks->heaps, cursor.extent, cursor.off, &brief);
-            if (cursor.extent->va + cursor.off + brief.total == block->va)
-                see(look, clump, id - 1, HS_EVIDENCE_NEIGHBOURS);
-        }
-    }
-    if (id + 1 < extent->first_id + extent->count) {
-        hs_block_cursor_init(&cursor, blocks, id + 1);
-        if (hs_block_cursor_next(&cursor) && cursor.extent->va + cursor.off == block->va + block->total)
-            see(look, clump, id + 1, HS_EVIDENCE_NEIGHBOURS);
-    }
-}
-
-static void see_links(struct look *look, uint32_t clump, const struct hs_block *block)
-{
-    const struct hs_attribution *attribution = look->attribution;
-    const struct hs_space *space = attribution->blocks->heaps->process->space;
-
-    for (size_t r = 0; r < attribution->link_count; r++) {
-        const struct hs_link_rule *rule = &attribution->links[r];
-        struct hs_block other;
-        uint64_t value;
-        uint32_t id;
-        uint64_t off;
-
-        if (rule->label != attribution->model.clumps[clump].label ||
-            block->size < (uint64_t)rule->at + space->pointer_size ||
-            !hs_space_pointer(space, block->user_va + rule->at, &value) || !value ||
-            !hs_blocks_locate(attribution->blocks, value, &id, &off) ||
-            hs_blocks_get(attribution->blocks, id, &other) != HS_OK)
-            continue;
-        if (!rule->exact || other.user_va + rule->target == value)
-            see(look, clump, id, HS_EVIDENCE_LINKS);
-    }
-}
-
-/* Looks at up to `most` blocks of a clump, evenly spaced. */
-static uint32_t look_at(struct look *look, uint32_t clump, uint32_t most)
-{
-    const struct hs_attribution *attribution = look->attribution;
-    const struct hs_cells *cells = &attribution->cells;
-    const struct hs_clump *what = &attribution->model.clumps[clump];
-    uint32_t wanted = what->count < most ? what->count : most, taken = 0;
-    uint64_t passed = 0;
-
-    for (uint32_t c = cells->first[what->stored]; c < cells->first[what->stored + 1] && taken < wanted; c++) {
-        const struct hs_cell *cell = &cells->cells[c];
-
-        if (attribution->model.cell_clump[c] != clump)
-            continue;
-        for (uint64_t next; taken < wanted && (next = (uint64_t)taken * what->count / wanted) < passed + cell->count;
-             taken++) {
-            uint32_t id = cells->ids[cell->first + (next - passed)];
-            struct hs_block_cursor cursor;
-            struct hs_block block;
-
-            hs_block_cursor_init(&cursor, attribution->blocks, id);
-            if (!hs_block_cursor_next(&cursor))
-                continue;
-            hs_block_fill(attribution->blocks, cursor.extent, id, cursor.off, &block);
-            see_neighbours(look, clump, cursor.extent, id, &block);
-            see_links(look, clump, &block);
-        }
-        passed += cell->count;
-    }
-    return taken;
-}
-
-static enum hs_status look_around(struct hs_attribution *attribution, struct hs_error *err)
-{
-    const struct hs_opinions *opinions = &attribution->opinions;
-    struct look look = {.attribution = attribution, .capacity = (size_t)opinions->looks * 8 + 64};
-    uint32_t *doubtful = calloc(opinions->looks + (size_t)1, sizeof *doubtful);
-    size_t count, left = opinions->looks;
-
-    look.witnesses = calloc(look.capacity, sizeof *look.witnesses);
-    if (!doubtful || !look.witnesses) {
-        free(doubtful);
-        free(look.witnesses);
-        return hs_fail_memory(err, "neighbours of blocks");
-    }
-    count = hs_model_doubtful(&attribution->model, doubtful, opinions->looks);
-    for (size_t i = 0; i < count && left; i++) {
-        uint32_t most = opinions->looks_clump < left ? opinions->looks_clump : (uint32_t)left;
-
-        left -= look_at(&look, doubtful[i], most);
-    }
-    free(doubtful);
-    return hs_model_hear(&attribution->model, look.witnesses, look.count, err);
-}
+/* ---- judging ---- */
 
 enum hs_status hs_attribution_judge(struct hs_attribution *attribution, struct hs_job *job, struct hs_error *err)
 {
@@ -322,7 +196,7 @@ enum hs_status hs_attribution_judge(struct hs_attribution *attribution, struct h
     model->job = job;
     status = hs_model_judge(model, err);
     if (status == HS_OK && (opinions->use[HS_EVIDENCE_NEIGHBOURS] || opinions->use[HS_EVIDENCE_LINKS]))
-        status = look_around(attribution, err);
+        status = hs_attribution_look(attribution, err);
     if (status == HS_OK)
         status = hs_model_settle(model, err);
     model->job = NULL;

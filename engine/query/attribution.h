@@ -274,6 +274,8 @@ HS_MUST_CHECK enum hs_status hs_attribution_read(struct hs_attribution *attribut
 /* Judges; the fields makers, maker_class, prior and opinions and the counts of `model` are set. */
 HS_MUST_CHECK enum hs_status hs_attribution_judge(struct hs_attribution *attribution, struct hs_job *job,
                                                   struct hs_error *err);
+/* look.c: blocks beside those of clumps that are not clear are heard as witnesses. HS_ERR_MEMORY, HS_ERR_CANCELLED. */
+HS_MUST_CHECK enum hs_status hs_attribution_look(struct hs_attribution *attribution, struct hs_error *err);
 /* Adds everything up by site, when first asked. */
 HS_MUST_CHECK enum hs_status hs_attribution_sites(struct hs_attribution *attribution, struct hs_error *err);
 /* The blocks of a site, or of a trace (then `site` is UINT32_MAX): whole cells; *count_ret: how many are claimed. */

@@ -8,6 +8,10 @@
 #define HS_MANY 8u       /* candidates from which on there is one clump: HS_WAYS_MAX is less than their square */
 #define HS_FIXED 65536.0 /* weights are added up as integers of this fraction */
 
+/* Stored indexes of one item of a parallel loop over all of them. */
+#define HS_MODEL_PART 256u
+#define HS_MODEL_PARTS (HS_CELL_STORED / HS_MODEL_PART)
+
 static inline unsigned hs_log2_floor(uint64_t value)
 {
     return value ? 63u - (unsigned)__builtin_clzll(value) : 0;
@@ -28,7 +32,7 @@ struct hs_learned {
     /* Worked out. */
     double *likely, *log_likely, *log_regular, *log_overall;
     double log_behind[HS_BEHIND_BINS], log_captures[HS_CAPTURE_BINS];
-    double second;              /* chance that another candidate has live blocks too */
+    double second; /* chance that another candidate has live blocks too */
     /* Logarithms of that and of some opinions. */
     double log_second, log_unrecorded, log_absent, log_sizes[HS_REGULAR_COUNT];
     size_t live;                /* stored indexes with blocks */

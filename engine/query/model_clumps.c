@@ -200,16 +200,40 @@ static bool make_clumps(const struct hs_model *model, uint32_t stored, struct hs
     return true;
 }
 
-/* Stored indexes of one item of a parallel loop. */
-#define PART 256u
-#define PARTS (HS_CELL_STORED / PART)
+#define PARTS HS_MODEL_PARTS
 
 struct clumping {
     struct hs_model *model;
-    struct hs_clump *parts[PARTS];
-    uint32_t counts[PARTS];
+    struct hs_clump *parts[PARTS]; /* `odds` counts from the first of the part */
+    uint32_t counts[PARTS], first[PARTS];
+    uint64_t odds[PARTS], first_odds[PARTS];
     atomic_bool out_of_memory;
 };
+
+/* Adds the clumps in `room`, of one stored index, to those of its part. */
+static bool add_clumps(struct clumping *clumping, size_t part, const struct hs_room *room, uint32_t *capacity)
+{
+    uint32_t done = clumping->counts[part];
+
+    if (done + room->count > *capacity) {
+        struct hs_clump *bigger;
+
+        *capacity = (done + room->count) * 2;
+        bigger = realloc(clumping->parts[part], *capacity * sizeof *bigger);
+        if (!bigger)
+            return false;
+        clumping->parts[part] = bigger;
+    }
+    for (uint32_t i = 0; i < room->count; i++) {
+        struct hs_clump *clump = &clumping->parts[part][done + i];
+
+        *clump = room->clumps[i];
+        clump->odds = (uint32_t)clumping->odds[part];
+        clumping->odds[part] += hs_model_candidates(clumping->model, clump->stored);
+    }
+    clumping->counts[part] = done + room->count;
+    return true;
+}
 
 static void clump_item(void *context, size_t part)
 {
@@ -217,74 +241,67 @@ static void clump_item(void *context, size_t part)
     struct hs_model *model = clumping->model;
     const uint32_t *first = model->cells->first;
     struct hs_room room = {0};
-    uint32_t from = (uint32_t)part * PART, done = 0, capacity = 0;
+    uint32_t from = (uint32_t)part * HS_MODEL_PART, capacity = 0;
+    bool fine = true;
 
     if (hs_job_stopped(model->job))
         return;
     room.tag = first_tag(model->cells, from);
-    for (uint32_t stored = from; stored < from + PART; stored++) {
-        if (!make_clumps(model, stored, &room))
-            goto failed;
-        if (done + room.count > capacity) {
-            struct hs_clump *bigger;
+    for (uint32_t stored = from; fine && stored < from + HS_MODEL_PART; stored++) {
+        uint32_t done = clumping->counts[part];
 
-            capacity = (done + room.count) * 2;
-            bigger = realloc(clumping->parts[part], capacity * sizeof *bigger);
-            if (!bigger)
-                goto failed;
-            clumping->parts[part] = bigger;
-        }
+        fine = make_clumps(model, stored, &room) && add_clumps(clumping, part, &room, &capacity);
         model->first_clump[stored] = done;
-        if (room.count)
-            memcpy(clumping->parts[part] + done, room.clumps, room.count * sizeof *room.clumps);
-        for (uint32_t c = first[stored]; c < first[stored + 1]; c++)
+        for (uint32_t c = first[stored]; fine && c < first[stored + 1]; c++)
             model->cell_clump[c] = done + room.cell_clump[c - first[stored]];
-        done += room.count;
     }
-    clumping->counts[part] = done;
-    goto done;
-
-failed:
-    atomic_store(&clumping->out_of_memory, true);
-done:
+    if (!fine)
+        atomic_store(&clumping->out_of_memory, true);
     free(room.clumps);
     free(room.cell_clump);
+}
+
+/* Puts a part in its place behind the others. */
+static void place_item(void *context, size_t part)
+{
+    struct clumping *clumping = context;
+    struct hs_model *model = clumping->model;
+    const uint32_t *first = model->cells->first;
+    uint32_t from = (uint32_t)part * HS_MODEL_PART, sum = clumping->first[part];
+
+    for (uint32_t i = 0; i < clumping->counts[part]; i++) {
+        model->clumps[sum + i] = clumping->parts[part][i];
+        model->clumps[sum + i].odds += (uint32_t)clumping->first_odds[part];
+    }
+    for (uint32_t stored = from; stored < from + HS_MODEL_PART; stored++)
+        model->first_clump[stored] += sum;
+    for (uint32_t c = first[from]; c < first[from + HS_MODEL_PART]; c++)
+        model->cell_clump[c] += sum;
 }
 
 /* Puts the parts one behind the other. */
 static enum hs_status join_parts(struct clumping *clumping, struct hs_error *err)
 {
     struct hs_model *model = clumping->model;
-    const uint32_t *first = model->cells->first;
     uint64_t odds = 0;
     uint32_t sum = 0;
 
-    for (size_t part = 0; part < PARTS; part++)
-        sum += clumping->counts[part];
-    model->clumps = malloc((sum + (size_t)1) * sizeof *model->clumps);
-    if (!model->clumps)
-        return hs_fail_memory(err, "clumps of blocks");
-    sum = 0;
     for (size_t part = 0; part < PARTS; part++) {
-        if (clumping->counts[part])
-            memcpy(model->clumps + sum, clumping->parts[part], clumping->counts[part] * sizeof *model->clumps);
-        for (uint32_t stored = (uint32_t)part * PART; stored < (part + 1) * PART; stored++) {
-            model->first_clump[stored] += sum;
-            for (uint32_t c = first[stored]; c < first[stored + 1]; c++)
-                model->cell_clump[c] += sum;
-        }
+        clumping->first[part] = sum;
+        clumping->first_odds[part] = odds;
         sum += clumping->counts[part];
-    }
-    model->clump_count = model->first_clump[HS_CELL_STORED] = sum;
-    for (uint32_t i = 0; i < sum; i++) {
-        model->clumps[i].odds = (uint32_t)odds;
-        odds += hs_model_candidates(model, model->clumps[i].stored);
+        odds += clumping->odds[part];
     }
     if (odds > UINT32_MAX)
         return hs_fail_memory(err, "odds of candidates");
+    model->clumps = malloc((sum + (size_t)1) * sizeof *model->clumps);
     model->odds = calloc((size_t)odds + 1, sizeof *model->odds);
+    if (!model->clumps || !model->odds)
+        return hs_fail_memory(err, "clumps of blocks");
+    model->clump_count = model->first_clump[HS_CELL_STORED] = sum;
     model->odds_count = (uint32_t)odds;
-    return model->odds ? HS_OK : hs_fail_memory(err, "odds of candidates");
+    hs_parallel(model->thread_count, PARTS, place_item, clumping);
+    return HS_OK;
 }
 
 enum hs_status hs_model_clump(struct hs_model *model, struct hs_error *err)

@@ -37,6 +37,7 @@ static double confidence(const struct hs_model *model, const struct hs_clump *cl
     return stored == 0 && model->full && index ? p * model->opinions->zero_most : p;
 }
 
+/* The spills of one part of the stored indexes. */
 struct spilling {
     struct hs_model *model;
     struct hs_spill *spills;
@@ -139,19 +140,53 @@ static int compare_spills(const void *a, const void *b)
     return one->candidate < two->candidate ? -1 : one->candidate > two->candidate;
 }
 
+static void settle_item(void *context, size_t part)
+{
+    struct spilling *spilling = (struct spilling *)context + part;
+    uint32_t from = (uint32_t)part * HS_MODEL_PART;
+
+    for (uint32_t stored = from; stored < from + HS_MODEL_PART; stored++)
+        settle_stored(spilling, stored);
+}
+
+/* The spills of all parts in one array. */
+static bool join_spills(struct hs_model *model, const struct spilling *parts)
+{
+    size_t count = 0;
+    bool failed = false;
+
+    for (size_t part = 0; part < HS_MODEL_PARTS; part++) {
+        count += parts[part].count;
+        failed |= parts[part].failed;
+    }
+    model->spills = malloc((count + 1) * sizeof *model->spills);
+    if (!model->spills || failed)
+        return false;
+    for (size_t part = 0; part < HS_MODEL_PARTS; part++) {
+        if (parts[part].count)
+            memcpy(model->spills + model->spill_count, parts[part].spills, parts[part].count * sizeof *model->spills);
+        model->spill_count += parts[part].count;
+    }
+    if (count)
+        qsort(model->spills, count, sizeof *model->spills, compare_spills);
+    return true;
+}
+
 enum hs_status hs_model_settle(struct hs_model *model, struct hs_error *err)
 {
-    struct spilling spilling = {.model = model};
+    struct spilling *parts = calloc(HS_MODEL_PARTS, sizeof *parts);
+    bool fine = parts != NULL;
 
-    for (uint32_t stored = 0; stored < HS_CELL_STORED; stored++)
-        settle_stored(&spilling, stored);
-    model->spills = spilling.spills;
-    model->spill_count = spilling.count;
-    if (spilling.failed)
-        return hs_fail_memory(err, "shares of cells");
-    if (spilling.count)
-        qsort(spilling.spills, spilling.count, sizeof *spilling.spills, compare_spills);
-    return HS_OK;
+    for (size_t part = 0; parts && part < HS_MODEL_PARTS; part++)
+        parts[part].model = model;
+    if (parts) {
+        hs_parallel(model->thread_count, HS_MODEL_PARTS, settle_item, parts);
+        fine = join_spills(model, parts);
+    }
+    for (size_t part = 0; parts && part < HS_MODEL_PARTS; part++)
+        free(parts[part].spills);
+    free(parts);
+    return fine ? HS_OK : hs_fail_memory(err, "shares of cells");
 }
 
 size_t hs_model_shares_next(const struct hs_model *model, uint32_t cell, size_t *spill, struct hs_share *shares,

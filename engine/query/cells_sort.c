@@ -1,0 +1,283 @@
+/* cells_sort.c - busy blocks in the order of cells: by stored index, then key, then id. Keys are few, some ten thousand for
+ * millions of blocks, and sizes make them long: each is replaced by its place among all keys, its rank. A block is then
+ * one word, rank above id, and the blocks of a stored index are sorted as words. */
+#include "query/cells.h"
+
+#include <stdlib.h>
+
+#define DIGIT_BITS 8u
+#define DIGIT (1u << DIGIT_BITS)
+
+/* ---- ranks of keys ---- */
+
+/* A key in the numbers of a slot. */
+struct numbered {
+    uint64_t key;
+    uint32_t *rank;
+};
+
+/* Turns counts into where each bucket begins; false if all are in one bucket. */
+static bool sum_up(uint32_t *counts, size_t all)
+{
+    uint32_t sum = 0;
+    bool several = true;
+
+    for (unsigned i = 0; i < DIGIT; i++) {
+        uint32_t here = counts[i];
+
+        several &= here != all;
+        counts[i] = sum;
+        sum += here;
+    }
+    return several;
+}
+
+/* Sorts by key; gives that one of the two arrays which they are in then. */
+static struct numbered *sort_keys(struct numbered *keys, struct numbered *other, size_t count)
+{
+    for (unsigned shift = 0; shift < 64; shift += DIGIT_BITS) {
+        uint32_t next[DIGIT] = {0};
+        struct numbered *sorted = other;
+
+        for (size_t i = 0; i < count; i++)
+            next[keys[i].key >> shift & (DIGIT - 1)]++;
+        if (!sum_up(next, count))
+            continue;
+        for (size_t i = 0; i < count; i++)
+            sorted[next[keys[i].key >> shift & (DIGIT - 1)]++] = keys[i];
+        other = keys;
+        keys = sorted;
+    }
+    return keys;
+}
+
+/* Lists the keys of a slot, which has room for their ranks then. */
+static bool list_keys(struct hs_cell_slot *slot, struct numbered *list, size_t *count)
+{
+    size_t place = 0;
+    uint64_t key, number;
+
+    slot->ranks = malloc((slot->numbers.count + 1) * sizeof *slot->ranks);
+    while (slot->ranks && hs_map_next(&slot->numbers, &place, &key, &number))
+        list[(*count)++] = (struct numbered){key, &slot->ranks[number - 1]};
+    return slot->ranks != NULL;
+}
+
+static bool rank_keys(struct hs_cell_sorting *sorting)
+{
+    size_t count = 0, all = 0;
+    struct numbered *list, *sorted;
+    bool fine;
+
+    for (unsigned slot = 0; slot < sorting->thread_count; slot++)
+        all += sorting->slots[slot].numbers.count;
+    list = malloc((2 * all + 1) * sizeof *list);
+    sorting->keys = malloc((all + 1) * sizeof *sorting->keys);
+    fine = list && sorting->keys;
+    for (unsigned slot = 0; fine && slot < sorting->thread_count; slot++)
+        fine = list_keys(&sorting->slots[slot], list, &count);
+    sorted = fine ? sort_keys(list, list + count, count) : list;
+    for (size_t i = 0; fine && i < count; i++) {
+        if (i == 0 || sorted[i].key != sorted[i - 1].key)
+            sorting->keys[sorting->key_count++] = sorted[i].key;
+        *sorted[i].rank = sorting->key_count - 1;
+    }
+    free(list);
+    return fine;
+}
+
+/* ---- sorting a part ---- */
+
+#define RANK_AT 32u       /* in a word; below is the id */
+#define INSERTION_MAX 32u /* up to so many words a radix sort takes longer */
+
+static void insertion_sort(uint64_t *words, uint32_t count)
+{
+    for (uint32_t i = 1; i < count; i++) {
+        uint64_t word = words[i];
+        uint32_t at = i;
+
+        for (; at && words[at - 1] > word; at--)
+            words[at] = words[at - 1];
+        words[at] = word;
+    }
+}
+
+/* Sorts words that are in id order by rank. other: room for as many. */
+static void sort_words(uint64_t *words, uint32_t count, uint64_t *other, uint32_t key_count)
+{
+    uint64_t *from = words;
+
+    if (count <= INSERTION_MAX) {
+        insertion_sort(words, count);
+        return;
+    }
+    for (unsigned shift = RANK_AT; shift < 64 && (key_count - 1) >> (shift - RANK_AT); shift += DIGIT_BITS) {
+        uint32_t next[DIGIT] = {0};
+        uint64_t *sorted = other;
+
+        for (uint32_t i = 0; i < count; i++)
+            next[from[i] >> shift & (DIGIT - 1)]++;
+        if (!sum_up(next, count))
+            continue;
+        for (uint32_t i = 0; i < count; i++)
+            sorted[next[from[i] >> shift & (DIGIT - 1)]++] = from[i];
+        other = from;
+        from = sorted;
+    }
+    if (from != words)
+        memcpy(words, from, count * sizeof *words);
+}
+
+/* The words of a part by stored index, in id order in each. start: where those of each begin. */
+static void gather(const struct hs_cell_sorting *sorting, size_t number, uint64_t *words,
+                   uint32_t start[HS_CELL_PART + 1])
+{
+    uint32_t next[HS_CELL_PART], sum = 0;
+
+    memset(start, 0, (HS_CELL_PART + 1) * sizeof *start);
+    for (size_t s = 0; s < sorting->shard_count; s++) {
+        const struct hs_cell_shard *shard = &sorting->shards[s];
+
+        for (uint32_t i = shard->first[number]; i < shard->first[number + 1]; i++)
+            start[(shard->places[i] >> 16) % HS_CELL_PART]++;
+    }
+    for (size_t i = 0; i <= HS_CELL_PART; i++) {
+        uint32_t here = start[i];
+
+        start[i] = sum;
+        sum += here;
+    }
+    memcpy(next, start, sizeof next);
+    for (size_t s = 0; s < sorting->shard_count; s++) {
+        const struct hs_cell_shard *shard = &sorting->shards[s];
+        const uint32_t *ranks = sorting->slots[shard->slot].ranks;
+        uint64_t base = (uint64_t)s * HS_SHARD_BLOCKS;
+
+        for (uint32_t i = shard->first[number]; i < shard->first[number + 1]; i++)
+            words[next[(shard->places[i] >> 16) % HS_CELL_PART]++] =
+                (uint64_t)ranks[shard->numbers[i]] << RANK_AT | (base + shard->places[i] % HS_SHARD_BLOCKS);
+    }
+}
+
+static bool add_cell(struct hs_cell_part_of *part, uint64_t key, uint32_t first)
+{
+    if (part->cell_count == part->cell_capacity) {
+        uint32_t capacity = part->cell_capacity ? part->cell_capacity * 2 : 1024;
+        struct hs_cell *cells = realloc(part->cells, capacity * sizeof *cells);
+
+        if (!cells)
+            return false;
+        part->cells = cells;
+        part->cell_capacity = capacity;
+    }
+    part->cells[part->cell_count++] = (struct hs_cell){key, first, 0};
+    return true;
+}
+
+/* Makes cells out of the sorted words of one stored index, the first of which is number `first` of all. */
+static bool add_cells(const struct hs_cell_sorting *sorting, struct hs_cell_part_of *part, const uint64_t *words,
+                      uint32_t count, uint32_t first)
+{
+    uint32_t *ids = sorting->cells->ids + first;
+    uint64_t rank = UINT64_MAX;
+
+    for (uint32_t i = 0; i < count; i++) {
+        if (words[i] >> RANK_AT != rank) {
+            rank = words[i] >> RANK_AT;
+            if (!add_cell(part, sorting->keys[rank], first + i))
+                return false;
+        }
+        part->cells[part->cell_count - 1].count++;
+        ids[i] = (uint32_t)words[i];
+    }
+    return true;
+}
+
+/* Sorts the blocks of a part and makes its cells. Where those of a stored index begin counts from the first of the part. */
+static bool sort_part(struct hs_cell_sorting *sorting, size_t number, struct hs_cell_slot *slot)
+{
+    struct hs_cell_part_of *part = &sorting->parts[number];
+    size_t wanted = 2 * (size_t)part->id_count + 1;
+    uint32_t start[HS_CELL_PART + 1];
+    bool fine = true;
+
+    if (wanted > slot->capacity) {
+        free(slot->words);
+        slot->words = malloc(wanted * sizeof *slot->words);
+        slot->capacity = slot->words ? wanted : 0;
+    }
+    if (!slot->words)
+        return false;
+    gather(sorting, number, slot->words, start);
+    for (uint32_t i = 0; fine && i < HS_CELL_PART && number * HS_CELL_PART + i <= HS_CELL_UNTRACED; i++) {
+        uint64_t *words = slot->words + start[i];
+        uint32_t count = start[i + 1] - start[i];
+
+        sorting->cells->first[number * HS_CELL_PART + i] = part->cell_count;
+        sort_words(words, count, slot->words + part->id_count, sorting->key_count);
+        fine = add_cells(sorting, part, words, count, part->first_id + start[i]);
+    }
+    return fine;
+}
+
+static void sort_item(void *context, size_t number)
+{
+    struct hs_cell_sorting *sorting = context;
+    uint32_t slot;
+
+    if (hs_job_stopped(sorting->job))
+        return;
+    slot = hs_cell_slot_take(sorting);
+    if (!sort_part(sorting, number, &sorting->slots[slot]))
+        atomic_store(&sorting->out_of_memory, true);
+    hs_cell_slot_leave(sorting, slot);
+}
+
+/* Puts the cells of a part behind those of the others. */
+static void place_item(void *context, size_t number)
+{
+    struct hs_cell_sorting *sorting = context;
+    struct hs_cells *cells = sorting->cells;
+    const struct hs_cell_part_of *part = &sorting->parts[number];
+    size_t stored = number * HS_CELL_PART;
+
+    for (; stored < (number + 1) * HS_CELL_PART && stored <= HS_CELL_UNTRACED; stored++)
+        cells->first[stored] += part->first_cell;
+    if (part->cell_count)
+        memcpy(cells->cells + part->first_cell, part->cells, part->cell_count * sizeof *part->cells);
+}
+
+static bool join_parts(struct hs_cell_sorting *sorting)
+{
+    struct hs_cells *cells = sorting->cells;
+
+    for (size_t number = 0; number < HS_CELL_PARTS; number++) {
+        sorting->parts[number].first_cell = cells->count;
+        cells->count += sorting->parts[number].cell_count;
+    }
+    cells->first[HS_CELL_UNTRACED + 1] = cells->count;
+    cells->cells = malloc((cells->count + (size_t)1) * sizeof *cells->cells);
+    if (cells->cells)
+        hs_parallel(sorting->thread_count, HS_CELL_PARTS, place_item, sorting);
+    return cells->cells != NULL;
+}
+
+bool hs_cells_sort(struct hs_cell_sorting *sorting)
+{
+    struct hs_cells *cells = sorting->cells;
+
+    for (size_t number = 0; number < HS_CELL_PARTS; number++) {
+        struct hs_cell_part_of *part = &sorting->parts[number];
+
+        part->first_id = cells->id_count;
+        for (size_t s = 0; s < sorting->shard_count; s++)
+            part->id_count += sorting->shards[s].first[number + 1] - sorting->shards[s].first[number];
+        cells->id_count += part->id_count;
+    }
+    cells->ids = malloc((cells->id_count + (size_t)1) * sizeof *cells->ids);
+    if (!cells->ids || !rank_keys(sorting))
+        return false;
+    hs_parallel(sorting->thread_count, HS_CELL_PARTS, sort_item, sorting);
+    return !atomic_load(&sorting->out_of_memory) && (hs_job_stopped(sorting->job) || join_parts(sorting));
+}

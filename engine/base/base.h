@@ -143,6 +143,17 @@ const char *hs_arena_string(struct hs_arena *arena, const char *text);
  * lies `key_off` bytes into each element of `element_size`. */
 size_t hs_sorted_find(const void *array, size_t count, size_t element_size, size_t key_off, uint64_t key);
 
+/* A number that things are sorted by, and what has it. */
+struct hs_keyed {
+    uint64_t key, value;
+};
+/* Sorts by key; those of one key stay in their order. `other` has room for as many. Gives which of the two arrays they are
+ * in then. */
+struct hs_keyed *hs_keyed_sort(struct hs_keyed *items, struct hs_keyed *other, size_t count);
+/* Turns how many things have each value of an 8-bit digit into where those begin in a sorted array; false if all have the
+ * same, and nothing is to be sorted. */
+bool hs_digit_starts(size_t counts[256], size_t all);
+
 /* A map from 64-bit keys to values that are not 0. */
 struct hs_map {
     struct hs_map_slot *slots;

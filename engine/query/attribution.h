@@ -15,6 +15,8 @@
 #define HS_CELL_UNTRACED 0x10000u /* stands for "stores none" */
 #define HS_CELL_LABELS 255u       /* labels that are told apart; 0: none */
 #define HS_CELL_NONE UINT32_MAX
+#define HS_CELL_PART 256u /* stored indexes of one item of a parallel loop; UNTRACED is an item of its own */
+#define HS_CELL_PARTS ((HS_CELL_UNTRACED + HS_CELL_PART) / HS_CELL_PART)
 
 /* Blocks of one stored index, heap, label, module and size. */
 struct hs_cell {
@@ -261,7 +263,7 @@ struct hs_attribution {
 
     struct hs_site *sites; /* most bytes first */
     uint32_t site_count;
-    struct hs_site_trace *site_traces; /* by site, most bytes first */
+    struct hs_site_trace *site_traces; /* by caller, most bytes first */
     uint32_t *ownerless;               /* cells with blocks that are unrecorded or undecided */
     uint32_t ownerless_count;
     uint32_t *trace_site; /* a trace: its site; UINT32_MAX: none */

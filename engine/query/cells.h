@@ -4,9 +4,6 @@
 
 #include "query/attribution.h"
 
-#define HS_CELL_PART 256u /* stored indexes that are sorted together; those without one are a part of their own */
-#define HS_CELL_PARTS ((HS_CELL_UNTRACED + HS_CELL_PART) / HS_CELL_PART)
-
 /* The busy blocks of one item of the pass, by part, in id order in each. */
 struct hs_cell_shard {
     uint32_t slot;                     /* whose numbers these are */

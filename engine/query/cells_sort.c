@@ -10,63 +10,23 @@
 
 /* ---- ranks of keys ---- */
 
-/* A key in the numbers of a slot. */
-struct numbered {
-    uint64_t key;
-    uint32_t *rank;
-};
-
-/* Turns counts into where each bucket begins; false if all are in one bucket. */
-static bool sum_up(uint32_t *counts, size_t all)
+/* Lists the keys of slot `idx`, which has room for their ranks then. */
+static bool list_keys(struct hs_cell_sorting *sorting, uint64_t idx, struct hs_keyed *list, size_t *count)
 {
-    uint32_t sum = 0;
-    bool several = true;
-
-    for (unsigned i = 0; i < DIGIT; i++) {
-        uint32_t here = counts[i];
-
-        several &= here != all;
-        counts[i] = sum;
-        sum += here;
-    }
-    return several;
-}
-
-/* Sorts by key; gives that one of the two arrays which they are in then. */
-static struct numbered *sort_keys(struct numbered *keys, struct numbered *other, size_t count)
-{
-    for (unsigned shift = 0; shift < 64; shift += DIGIT_BITS) {
-        uint32_t next[DIGIT] = {0};
-        struct numbered *sorted = other;
-
-        for (size_t i = 0; i < count; i++)
-            next[keys[i].key >> shift & (DIGIT - 1)]++;
-        if (!sum_up(next, count))
-            continue;
-        for (size_t i = 0; i < count; i++)
-            sorted[next[keys[i].key >> shift & (DIGIT - 1)]++] = keys[i];
-        other = keys;
-        keys = sorted;
-    }
-    return keys;
-}
-
-/* Lists the keys of a slot, which has room for their ranks then. */
-static bool list_keys(struct hs_cell_slot *slot, struct numbered *list, size_t *count)
-{
+    struct hs_cell_slot *slot = &sorting->slots[idx];
     size_t place = 0;
     uint64_t key, number;
 
     slot->ranks = malloc((slot->numbers.count + 1) * sizeof *slot->ranks);
     while (slot->ranks && hs_map_next(&slot->numbers, &place, &key, &number))
-        list[(*count)++] = (struct numbered){key, &slot->ranks[number - 1]};
+        list[(*count)++] = (struct hs_keyed){key, idx << 32 | (number - 1)};
     return slot->ranks != NULL;
 }
 
 static bool rank_keys(struct hs_cell_sorting *sorting)
 {
     size_t count = 0, all = 0;
-    struct numbered *list, *sorted;
+    struct hs_keyed *list, *sorted;
     bool fine;
 
     for (unsigned slot = 0; slot < sorting->thread_count; slot++)
@@ -75,12 +35,12 @@ static bool rank_keys(struct hs_cell_sorting *sorting)
     sorting->keys = malloc((all + 1) * sizeof *sorting->keys);
     fine = list && sorting->keys;
     for (unsigned slot = 0; fine && slot < sorting->thread_count; slot++)
-        fine = list_keys(&sorting->slots[slot], list, &count);
-    sorted = fine ? sort_keys(list, list + count, count) : list;
+        fine = list_keys(sorting, slot, list, &count);
+    sorted = fine ? hs_keyed_sort(list, list + count, count) : list;
     for (size_t i = 0; fine && i < count; i++) {
         if (i == 0 || sorted[i].key != sorted[i - 1].key)
             sorting->keys[sorting->key_count++] = sorted[i].key;
-        *sorted[i].rank = sorting->key_count - 1;
+        sorting->slots[sorted[i].value >> 32].ranks[(uint32_t)sorted[i].value] = sorting->key_count - 1;
     }
     free(list);
     return fine;
@@ -113,12 +73,12 @@ static void sort_words(uint64_t *words, uint32_t count, uint64_t *other, uint32_
         return;
     }
     for (unsigned shift = RANK_AT; shift < 64 && (key_count - 1) >> (shift - RANK_AT); shift += DIGIT_BITS) {
-        uint32_t next[DIGIT] = {0};
+        size_t next[DIGIT] = {0};
         uint64_t *sorted = other;
 
         for (uint32_t i = 0; i < count; i++)
             next[from[i] >> shift & (DIGIT - 1)]++;
-        if (!sum_up(next, count))
+        if (!hs_digit_starts(next, count))
             continue;
         for (uint32_t i = 0; i < count; i++)
             sorted[next[from[i] >> shift & (DIGIT - 1)]++] = from[i];

@@ -8,10 +8,6 @@
 #define HS_MANY 8u       /* candidates from which on there is one clump: HS_WAYS_MAX is less than their square */
 #define HS_FIXED 65536.0 /* weights are added up as integers of this fraction */
 
-/* Stored indexes of one item of a parallel loop over all of them. */
-#define HS_MODEL_PART 256u
-#define HS_MODEL_PARTS (HS_CELL_STORED / HS_MODEL_PART)
-
 static inline unsigned hs_log2_floor(uint64_t value)
 {
     return value ? 63u - (unsigned)__builtin_clzll(value) : 0;

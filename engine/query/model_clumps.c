@@ -200,7 +200,7 @@ static bool make_clumps(const struct hs_model *model, uint32_t stored, struct hs
     return true;
 }
 
-#define PARTS HS_MODEL_PARTS
+#define PARTS (HS_CELL_STORED / HS_CELL_PART)
 
 struct clumping {
     struct hs_model *model;
@@ -241,13 +241,13 @@ static void clump_item(void *context, size_t part)
     struct hs_model *model = clumping->model;
     const uint32_t *first = model->cells->first;
     struct hs_room room = {0};
-    uint32_t from = (uint32_t)part * HS_MODEL_PART, capacity = 0;
+    uint32_t from = (uint32_t)part * HS_CELL_PART, capacity = 0;
     bool fine = true;
 
     if (hs_job_stopped(model->job))
         return;
     room.tag = first_tag(model->cells, from);
-    for (uint32_t stored = from; fine && stored < from + HS_MODEL_PART; stored++) {
+    for (uint32_t stored = from; fine && stored < from + HS_CELL_PART; stored++) {
         uint32_t done = clumping->counts[part];
 
         fine = make_clumps(model, stored, &room) && add_clumps(clumping, part, &room, &capacity);
@@ -267,15 +267,15 @@ static void place_item(void *context, size_t part)
     struct clumping *clumping = context;
     struct hs_model *model = clumping->model;
     const uint32_t *first = model->cells->first;
-    uint32_t from = (uint32_t)part * HS_MODEL_PART, sum = clumping->first[part];
+    uint32_t from = (uint32_t)part * HS_CELL_PART, sum = clumping->first[part];
 
     for (uint32_t i = 0; i < clumping->counts[part]; i++) {
         model->clumps[sum + i] = clumping->parts[part][i];
         model->clumps[sum + i].odds += (uint32_t)clumping->first_odds[part];
     }
-    for (uint32_t stored = from; stored < from + HS_MODEL_PART; stored++)
+    for (uint32_t stored = from; stored < from + HS_CELL_PART; stored++)
         model->first_clump[stored] += sum;
-    for (uint32_t c = first[from]; c < first[from + HS_MODEL_PART]; c++)
+    for (uint32_t c = first[from]; c < first[from + HS_CELL_PART]; c++)
         model->cell_clump[c] += sum;
 }
 

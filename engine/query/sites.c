@@ -34,81 +34,83 @@ static size_t claims_of(const struct hs_attribution *attribution, uint32_t cell,
     return count;
 }
 
-struct adding {
-    struct hs_attribution *attribution;
-    struct hs_site *sites;
-    uint32_t count, capacity;
-    struct hs_site_trace *traces; /* a trace */
-    uint32_t *trace_site;         /* a trace: its site + 1, once it has one */
-    struct hs_map by_caller;      /* caller -> site + 1 */
+/* What cells of one part of the stored indexes add up to. A trace has blocks of one stored index only, so each is added
+ * up by one part. */
+struct tally {
+    struct hs_site others[HS_SITE_UNTRACED + 1]; /* by kind: those that are no caller's */
+    uint32_t ownerless;
 };
 
-/* The site of a caller, made when first seen: its number + 1; 0: no memory. */
-static uint32_t caller_site(struct adding *adding, const struct hs_trace_fact *fact)
+struct adding {
+    struct hs_attribution *attribution;
+    struct hs_site_trace *traces; /* by index */
+    struct tally *tallies;        /* a part */
+};
+
+static void add_claim(struct adding *adding, struct tally *tally, const struct claim *claim, uint64_t size)
 {
-    uint64_t *number = hs_map_value(&adding->by_caller, fact->caller);
-
-    if (!number || *number)
-        return number ? (uint32_t)*number : 0;
-    if (adding->count == adding->capacity) {
-        uint32_t capacity = adding->capacity * 2;
-        struct hs_site *sites = realloc(adding->sites, capacity * sizeof *sites);
-
-        if (!sites)
-            return 0;
-        adding->sites = sites;
-        adding->capacity = capacity;
-    }
-    adding->sites[adding->count] = (struct hs_site){.caller = fact->caller, .outermost = fact->outermost};
-    *number = ++adding->count;
-    return adding->count;
-}
-
-/* The first sites are those of the other kinds. */
-static struct hs_site *site_of(struct adding *adding, const struct claim *claim)
-{
-    uint32_t *number = &adding->trace_site[claim->trace];
-
-    if (claim->kind != HS_SITE_CALLER)
-        return &adding->sites[claim->kind];
-    if (!*number)
-        *number = caller_site(adding, &adding->attribution->facts[claim->trace]);
-    return *number ? &adding->sites[*number - 1] : NULL;
-}
-
-static bool add_claim(struct adding *adding, const struct claim *claim, uint64_t size)
-{
-    struct hs_site *site = site_of(adding, claim);
     uint64_t bytes = size * claim->blocks;
     double weight = claim->confidence * (double)bytes;
 
-    if (!site)
-        return false;
-    site->blocks += claim->blocks;
-    site->bytes += bytes;
-    site->confidence += weight;
     if (claim->kind == HS_SITE_CALLER) {
         struct hs_site_trace *trace = &adding->traces[claim->trace];
 
-        trace->site = (uint32_t)(site - adding->sites);
         trace->trace = claim->trace;
         trace->blocks += claim->blocks;
         trace->bytes += bytes;
         trace->confidence += weight;
+    } else {
+        tally->others[claim->kind].blocks += claim->blocks;
+        tally->others[claim->kind].bytes += bytes;
+        tally->others[claim->kind].confidence += weight;
     }
-    return true;
 }
 
-static int compare_sites(const void *a, const void *b)
+/* Adds up the cells of a part. Those without an owner are listed where the cells of the part are. */
+static void add_item(void *context, size_t part)
 {
-    const struct hs_site *one = a, *two = b;
+    struct adding *adding = context;
+    struct hs_attribution *attribution = adding->attribution;
+    const struct hs_cells *cells = &attribution->cells;
+    struct tally *tally = &adding->tallies[part];
+    size_t from = part * HS_CELL_PART, to = from < HS_CELL_UNTRACED ? from + HS_CELL_PART : from + 1;
+    size_t spill = hs_model_spill(&attribution->model, cells->first[from]);
+    struct claim claims[CLAIMS_MAX];
 
-    if (one->bytes != two->bytes)
-        return one->bytes > two->bytes ? -1 : 1;
-    if (one->kind != two->kind)
-        return one->kind < two->kind ? -1 : 1;
-    return one->caller < two->caller ? -1 : one->caller > two->caller;
+    for (uint32_t cell = cells->first[from]; cell < cells->first[to]; cell++) {
+        uint64_t size = hs_cells_part(cells, cells->cells[cell].key).size;
+        size_t count = claims_of(attribution, cell, &spill, claims);
+        bool ownerless = false;
+
+        for (size_t i = 0; i < count; i++) {
+            add_claim(adding, tally, &claims[i], size);
+            ownerless |= claims[i].kind == HS_SITE_UNRECORDED || claims[i].kind == HS_SITE_UNDECIDED;
+        }
+        if (ownerless)
+            attribution->ownerless[cells->first[from] + tally->ownerless++] = cell;
+    }
 }
+
+/* Puts the lists of cells without an owner one behind the other. */
+static void join_ownerless(const struct adding *adding)
+{
+    struct hs_attribution *attribution = adding->attribution;
+
+    for (size_t part = 0; part < HS_CELL_PARTS; part++) {
+        uint32_t count = adding->tallies[part].ownerless;
+
+        memmove(attribution->ownerless + attribution->ownerless_count,
+                attribution->ownerless + attribution->cells.first[part * HS_CELL_PART],
+                count * sizeof *attribution->ownerless);
+        attribution->ownerless_count += count;
+    }
+}
+
+static double mean(double weight, uint64_t bytes)
+{
+    return bytes ? weight / (double)bytes : 0;
+}
+
 static int compare_traces(const void *a, const void *b)
 {
     const struct hs_site_trace *one = a, *two = b;
@@ -117,32 +119,164 @@ static int compare_traces(const void *a, const void *b)
         return one->bytes > two->bytes ? -1 : 1;
     return one->trace < two->trace ? -1 : one->trace > two->trace;
 }
-/* Sorts the traces of all sites, which stand by trace, and tells each site which are its own. */
-static bool sort_traces(struct adding *adding, uint32_t count)
+
+#define INSERTION_MAX 16u
+
+/* Sorts the traces of one caller, which are mostly few: most bytes first. They stand by index. */
+static void sort_by_bytes(struct hs_site_trace *traces, uint32_t count)
 {
-    struct hs_site_trace *sorted = malloc((count + (size_t)1) * sizeof *sorted);
-    uint32_t next = 0;
+    if (count > INSERTION_MAX) {
+        qsort(traces, count, sizeof *traces, compare_traces);
+        return;
+    }
+    for (uint32_t i = 1; i < count; i++) {
+        struct hs_site_trace one = traces[i];
+        uint32_t at = i;
 
-    if (!sorted)
+        for (; at && traces[at - 1].bytes < one.bytes; at--)
+            traces[at] = traces[at - 1];
+        traces[at] = one;
+    }
+}
+
+/* The traces that have blocks, by caller, then by index; `places`: room for twice as many. Gives how many. */
+static uint32_t sort_traces(const struct adding *adding, struct hs_keyed *places, struct hs_site_trace *sorted)
+{
+    const struct hs_trace_fact *facts = adding->attribution->facts;
+    uint32_t count = 0;
+
+    for (uint32_t index = 1; index <= adding->attribution->model.trace_count; index++)
+        if (adding->traces[index].blocks)
+            places[count++] = (struct hs_keyed){facts[index].caller, index};
+    places = hs_keyed_sort(places, places + count, count);
+    for (uint32_t i = 0; i < count; i++) {
+        sorted[i] = adding->traces[places[i].value];
+        sorted[i].site = i && places[i].key == places[i - 1].key ? sorted[i - 1].site : i; /* the first of its caller */
+    }
+    return count;
+}
+
+/* Makes the sites of callers out of sorted traces, whose fields `site` tell their places then. Gives how many. */
+static uint32_t make_sites(const struct hs_attribution *attribution, struct hs_site_trace *traces, uint32_t count,
+                           struct hs_site *sites)
+{
+    uint32_t made = 0;
+
+    for (uint32_t first = 0, end; first < count; first = end) {
+        const struct hs_trace_fact *fact = &attribution->facts[traces[first].trace];
+        struct hs_site *site = &sites[made];
+
+        for (end = first + 1; end < count && traces[end].site == first;)
+            end++;
+        sort_by_bytes(traces + first, end - first);
+        *site = (struct hs_site){
+            .caller = fact->caller, .outermost = fact->outermost, .trace = first, .traces = end - first};
+        for (uint32_t i = first; i < end; i++) {
+            traces[i].site = made;
+            site->blocks += traces[i].blocks;
+            site->bytes += traces[i].bytes;
+            site->confidence += traces[i].confidence;
+        }
+        made++;
+    }
+    return made;
+}
+
+/* Adds those of the other kinds, behind `made` sites. Gives how many there are then. */
+static uint32_t add_others(const struct adding *adding, struct hs_site *sites, uint32_t made)
+{
+    for (int kind = HS_SITE_UNRECORDED; kind <= HS_SITE_UNTRACED; kind++) {
+        struct hs_site site = {.kind = (enum hs_site_kind)kind};
+
+        for (size_t part = 0; part < HS_CELL_PARTS; part++) {
+            site.blocks += adding->tallies[part].others[kind].blocks;
+            site.bytes += adding->tallies[part].others[kind].bytes;
+            site.confidence += adding->tallies[part].others[kind].confidence;
+        }
+        if (site.blocks)
+            sites[made++] = site;
+    }
+    return made;
+}
+
+/* Sorts `count` sites, which stand by kind and caller, by bytes, and tells the traces where they are then. */
+static void sort_sites(struct hs_attribution *attribution, struct hs_site *sites, uint32_t count, uint32_t trace_count,
+                       struct hs_keyed *places)
+{
+    for (uint32_t i = 0; i < count; i++)
+        places[i] = (struct hs_keyed){~sites[i].bytes, i};
+    places = hs_keyed_sort(places, places + count, count);
+    for (uint32_t i = 0; i < count; i++) {
+        struct hs_site *from = &sites[places[i].value], *site = &attribution->sites[i];
+
+        *site = *from;
+        site->confidence = mean(site->confidence, site->bytes);
+        from->trace = i; /* its place */
+    }
+    memset(attribution->trace_site, 255, (attribution->model.trace_count + (size_t)1) * sizeof(uint32_t));
+    for (uint32_t i = 0; i < trace_count; i++) {
+        struct hs_site_trace *trace = &attribution->site_traces[i];
+
+        trace->site = sites[trace->site].trace;
+        trace->confidence = mean(trace->confidence, trace->bytes);
+        attribution->trace_site[trace->trace] = trace->site;
+    }
+    attribution->site_count = count;
+}
+
+static bool add_up(struct hs_attribution *attribution, struct adding *adding, struct hs_site *sites,
+                   struct hs_keyed *places)
+{
+    size_t traces = attribution->model.trace_count + (size_t)1;
+    uint32_t trace_count, count;
+
+    attribution->ownerless = malloc((attribution->cells.count + (size_t)1) * sizeof *attribution->ownerless);
+    attribution->trace_site = malloc(traces * sizeof *attribution->trace_site);
+    attribution->site_traces = malloc(traces * sizeof *attribution->site_traces);
+    if (!attribution->ownerless || !attribution->trace_site || !attribution->site_traces)
         return false;
-    for (uint32_t i = 0; i < count; i++)
-        adding->sites[adding->traces[i].site].traces++;
-    for (uint32_t i = 0; i < adding->count; i++) {
-        adding->sites[i].trace = next;
-        next += adding->sites[i].traces;
-    }
-    for (uint32_t i = 0; i < count; i++)
-        sorted[adding->sites[adding->traces[i].site].trace++] = adding->traces[i];
-    for (uint32_t i = 0; i < adding->count; i++) {
-        struct hs_site *site = &adding->sites[i];
+    hs_parallel(attribution->dump->thread_count, HS_CELL_PARTS, add_item, adding);
+    join_ownerless(adding);
+    trace_count = sort_traces(adding, places, attribution->site_traces);
+    count = add_others(adding, sites, make_sites(attribution, attribution->site_traces, trace_count, sites));
+    attribution->sites = malloc((count + (size_t)1) * sizeof *attribution->sites);
+    if (attribution->sites)
+        sort_sites(attribution, sites, count, trace_count, places);
+    return attribution->sites != NULL;
+}
 
-        site->trace -= site->traces;
-        if (site->traces > 1)
-            qsort(sorted + site->trace, site->traces, sizeof *sorted, compare_traces);
-    }
-    free(adding->traces);
-    adding->traces = sorted;
-    return true;
+static void forget(struct hs_attribution *attribution)
+{
+    free(attribution->ownerless);
+    free(attribution->trace_site);
+    free(attribution->site_traces);
+    attribution->ownerless = attribution->trace_site = NULL;
+    attribution->site_traces = NULL;
+    attribution->ownerless_count = 0;
+}
+
+enum hs_status hs_attribution_sites(struct hs_attribution *attribution, struct hs_error *err)
+{
+    size_t room = attribution->model.trace_count + (size_t)HS_SITE_UNTRACED + 1;
+    struct adding adding = {.attribution = attribution};
+    struct hs_keyed *places;
+    struct hs_site *sites;
+    bool fine;
+
+    if (attribution->sites)
+        return HS_OK;
+    adding.traces = calloc(room, sizeof *adding.traces);
+    adding.tallies = calloc(HS_CELL_PARTS, sizeof *adding.tallies);
+    places = malloc(2 * room * sizeof *places);
+    sites = malloc(room * sizeof *sites);
+    fine = adding.traces && adding.tallies && places && sites && add_up(attribution, &adding, sites, places);
+    if (!fine)
+        forget(attribution);
+    free(adding.traces);
+    free(adding.tallies);
+    free(places);
+    free(sites);
+    return fine ? HS_OK : hs_fail_memory(err, "blocks by call site");
 }
 
 static int compare_types(const void *a, const void *b)
@@ -158,97 +292,6 @@ void hs_site_types_sort(struct hs_site_type *types, size_t count)
 {
     if (count)
         qsort(types, count, sizeof *types, compare_types);
-}
-
-static double mean(double weight, uint64_t bytes)
-{
-    return bytes ? weight / (double)bytes : 0;
-}
-
-/* Sorts sites, and what belongs to them by their new places. */
-static bool finish(struct adding *adding)
-{
-    struct hs_attribution *attribution = adding->attribution;
-    uint32_t count = 0, traces = 0, *places = calloc(adding->count + (size_t)1, sizeof *places);
-
-    if (!places)
-        return false;
-    for (uint32_t i = 0; i < adding->count; i++)
-        adding->sites[i].trace = i; /* where it stood */
-    qsort(adding->sites, adding->count, sizeof *adding->sites, compare_sites);
-    for (uint32_t i = 0; i < adding->count; i++) {
-        struct hs_site *site = &adding->sites[i];
-
-        if (!site->blocks)
-            continue;
-        places[site->trace] = count;
-        site->confidence = mean(site->confidence, site->bytes);
-        site->trace = 0;
-        adding->sites[count++] = *site;
-    }
-    for (uint32_t index = 0; index <= attribution->model.trace_count; index++) {
-        adding->trace_site[index] = UINT32_MAX;
-        if (adding->traces[index].blocks) {
-            struct hs_site_trace *trace = &adding->traces[traces++];
-
-            *trace = adding->traces[index];
-            trace->site = places[trace->site];
-            trace->confidence = mean(trace->confidence, trace->bytes);
-            adding->trace_site[index] = trace->site;
-        }
-    }
-    free(places);
-    adding->count = count;
-    if (!sort_traces(adding, traces))
-        return false;
-    attribution->sites = adding->sites;
-    attribution->site_count = count;
-    attribution->site_traces = adding->traces;
-    attribution->trace_site = adding->trace_site;
-    adding->sites = NULL;
-    adding->traces = NULL;
-    adding->trace_site = NULL;
-    return true;
-}
-
-enum hs_status hs_attribution_sites(struct hs_attribution *attribution, struct hs_error *err)
-{
-    struct adding adding = {.attribution = attribution, .capacity = 1024, .count = HS_SITE_UNTRACED + 1};
-    struct claim claims[CLAIMS_MAX];
-    size_t spill = 0;
-    bool fine;
-
-    if (attribution->sites)
-        return HS_OK;
-    adding.sites = calloc(adding.capacity, sizeof *adding.sites);
-    adding.traces = calloc(attribution->model.trace_count + (size_t)1, sizeof *adding.traces);
-    adding.trace_site = calloc(attribution->model.trace_count + (size_t)1, sizeof *adding.trace_site);
-    free(attribution->ownerless);
-    attribution->ownerless_count = 0;
-    attribution->ownerless = malloc((attribution->cells.count + (size_t)1) * sizeof *attribution->ownerless);
-    hs_map_init(&adding.by_caller);
-    fine = attribution->ownerless && adding.sites && adding.traces && adding.trace_site;
-    for (int kind = HS_SITE_UNRECORDED; fine && kind <= HS_SITE_UNTRACED; kind++)
-        adding.sites[kind].kind = (enum hs_site_kind)kind;
-    for (uint32_t cell = 0; fine && cell < attribution->cells.count; cell++) {
-        uint64_t size = hs_cells_part(&attribution->cells, attribution->cells.cells[cell].key).size;
-        size_t count = claims_of(attribution, cell, &spill, claims);
-
-        bool ownerless = false;
-
-        for (size_t i = 0; fine && i < count; i++) {
-            fine = add_claim(&adding, &claims[i], size);
-            ownerless |= claims[i].kind == HS_SITE_UNRECORDED || claims[i].kind == HS_SITE_UNDECIDED;
-        }
-        if (ownerless && fine)
-            attribution->ownerless[attribution->ownerless_count++] = cell;
-    }
-    fine = fine && finish(&adding);
-    hs_map_deinit(&adding.by_caller);
-    free(adding.sites);
-    free(adding.traces);
-    free(adding.trace_site);
-    return fine ? HS_OK : hs_fail_memory(err, "blocks by call site");
 }
 
 /* ---- the blocks of a site or of a trace ---- */

@@ -465,6 +465,29 @@ static void test_errors(void **state)
     }
 }
 
+/* Against the order of a simple sort: keys of one byte, of all bytes, and equal ones, which stay in their order. */
+static void test_keyed_sort(void **state)
+{
+    enum { COUNT = 1000 };
+    static const uint64_t masks[] = {0, 0xff, UINT64_MAX, UINT64_C(0xff00000000000000), 7};
+    struct hs_keyed items[2 * COUNT], *sorted;
+    uint64_t seed = 1;
+
+    (void)state;
+    for (size_t m = 0; m < sizeof masks / sizeof *masks; m++) {
+        for (size_t i = 0; i < COUNT; i++) {
+            seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407;
+            items[i] = (struct hs_keyed){(seed ^ seed >> 29) & masks[m], i};
+        }
+        sorted = hs_keyed_sort(items, items + COUNT, COUNT);
+        assert_true(sorted == items || sorted == items + COUNT);
+        for (size_t i = 1; i < COUNT; i++)
+            assert_true(sorted[i - 1].key < sorted[i].key ||
+                        (sorted[i - 1].key == sorted[i].key && sorted[i - 1].value < sorted[i].value));
+    }
+    assert_ptr_equal(hs_keyed_sort(items, items + COUNT, 0), items);
+}
+
 static void test_status_names(void **state)
 {
     static const char *const names[] = {"ok",       "not-found", "io",       "format",   "unsupported",
@@ -620,6 +643,7 @@ int main(void)
         cmocka_unit_test(test_arena_border),
         cmocka_unit_test(test_sorted_find),
         cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_keyed_sort),
         cmocka_unit_test(test_status_names),
         cmocka_unit_test(test_notes),
         cmocka_unit_test(test_notes_move),

@@ -235,7 +235,7 @@ static bool add_up(struct hs_attribution *attribution, struct adding *adding, st
     attribution->site_traces = malloc(traces * sizeof *attribution->site_traces);
     if (!attribution->ownerless || !attribution->trace_site || !attribution->site_traces)
         return false;
-    hs_parallel(attribution->dump->thread_count, HS_CELL_PARTS, add_item, adding);
+    hs_parallel(attribution->model.thread_count, HS_CELL_PARTS, add_item, adding);
     join_ownerless(adding);
     trace_count = sort_traces(adding, places, attribution->site_traces);
     count = add_others(adding, sites, make_sites(attribution, attribution->site_traces, trace_count, sites));
@@ -296,15 +296,18 @@ void hs_site_types_sort(struct hs_site_type *types, size_t count)
 
 /* ---- the blocks of a site or of a trace ---- */
 
-/* A look at every cell that has blocks of a site or of a trace. */
+/* A look at every cell that has blocks of a site or of a trace; or, of several threads, at some of them. */
 struct visit {
     const struct hs_attribution *attribution;
     uint32_t site, trace; /* site UINT32_MAX: the trace is wanted */
-    void (*see)(struct visit *visit, const struct hs_cell *cell, uint64_t claimed);
-    struct hs_set *set;
-    uint64_t bytes, claimed;
+    uint64_t *done;       /* a bit a stored index that somebody looks at or has looked at */
+    atomic_bool taken;
+    struct hs_set *set;                    /* the blocks; or, if there is none, */
     uint64_t by_label[HS_CELL_LABELS + 1]; /* bytes + 1 */
+    uint64_t bytes, claimed;
 };
+#define DONE_WORDS (HS_CELL_STORED / 64)
+#define VISIT_PARTS 64u
 
 static bool is_wanted(const struct visit *visit, const struct claim *claim)
 {
@@ -317,101 +320,163 @@ static bool is_wanted(const struct visit *visit, const struct claim *claim)
     return claim->kind != HS_SITE_CALLER || attribution->trace_site[claim->trace] == visit->site;
 }
 
-static void see_cells(struct visit *visit, uint32_t from, uint32_t to)
+static void take_blocks(struct hs_set *set, const struct hs_cells *cells, const struct hs_cell *cell)
 {
-    struct claim claims[CLAIMS_MAX];
-    size_t spill = hs_model_spill(&visit->attribution->model, from);
-
-    for (uint32_t c = from; c < to; c++) {
-        size_t count = claims_of(visit->attribution, c, &spill, claims);
-        uint64_t claimed = 0;
-
-        for (size_t i = 0; i < count; i++)
-            claimed += is_wanted(visit, &claims[i]) ? claims[i].blocks : 0;
-        if (claimed)
-            visit->see(visit, &visit->attribution->cells.cells[c], claimed);
-    }
+    for (uint32_t i = cell->first; i < cell->first + cell->count; i++)
+        set->words[cells->ids[i] / 64] |= UINT64_C(1) << (cells->ids[i] % 64);
+    set->count += cell->count;
 }
 
-/* Those of the stored index of a trace, if they were not seen before. done: a bit a stored index. */
-static void see_stored(struct visit *visit, uint32_t trace, uint64_t *done)
+/* Cells are seen in ascending order: *spill as for hs_model_shares_next. */
+static void see_cell(struct visit *visit, uint32_t c, size_t *spill)
+{
+    const struct hs_cells *cells = &visit->attribution->cells;
+    struct hs_cell_part part = hs_cells_part(cells, cells->cells[c].key);
+    struct claim claims[CLAIMS_MAX];
+    size_t count = claims_of(visit->attribution, c, spill, claims);
+    uint64_t claimed = 0;
+
+    for (size_t i = 0; i < count; i++)
+        claimed += is_wanted(visit, &claims[i]) ? claims[i].blocks : 0;
+    if (!claimed)
+        return;
+    if (!visit->set) {
+        visit->by_label[part.label] += part.size * claimed + (visit->by_label[part.label] == 0);
+        return;
+    }
+    take_blocks(visit->set, cells, &cells->cells[c]);
+    visit->claimed += claimed;
+    visit->bytes += cells->cells[c].count * part.size;
+}
+
+static void see_cells(struct visit *visit, uint32_t from, uint32_t to)
+{
+    size_t spill = hs_model_spill(&visit->attribution->model, from);
+
+    for (uint32_t c = from; c < to; c++)
+        see_cell(visit, c, &spill);
+}
+
+/* Those of the stored index of a trace, if nobody else sees them. */
+static void see_stored(struct visit *visit, uint32_t trace)
 {
     const struct hs_attribution *attribution = visit->attribution;
     uint32_t stored = trace & ((UINT32_C(1) << attribution->model.index_bits) - 1);
+    uint64_t bit = UINT64_C(1) << (stored % 64);
 
-    if (done[stored / 64] >> (stored % 64) & 1)
-        return;
-    done[stored / 64] |= UINT64_C(1) << (stored % 64);
-    see_cells(visit, attribution->cells.first[stored], attribution->cells.first[stored + 1]);
+    if (!(__atomic_fetch_or(&visit->done[stored / 64], bit, __ATOMIC_RELAXED) & bit))
+        see_cells(visit, attribution->cells.first[stored], attribution->cells.first[stored + 1]);
+}
+
+static uint32_t part_start(uint32_t count, size_t part)
+{
+    return (uint32_t)((uint64_t)count * part / VISIT_PARTS);
 }
 
 /* A trace has no blocks but those of its stored index, a site none but its traces'. Blocks without an owner can have any
  * stored index: their cells are listed. */
-static void see_all(struct visit *visit)
+static void see_part(struct visit *visit, size_t part)
 {
     const struct hs_attribution *attribution = visit->attribution;
     const struct hs_cells *cells = &attribution->cells;
-    uint64_t done[HS_CELL_STORED / 64] = {0};
     const struct hs_site *site;
 
     if (visit->site == UINT32_MAX) {
-        see_stored(visit, visit->trace, done);
+        see_stored(visit, visit->trace);
         return;
     }
     site = &attribution->sites[visit->site];
     if (site->kind == HS_SITE_CALLER) {
-        for (uint32_t i = 0; i < site->traces; i++)
-            see_stored(visit, attribution->site_traces[site->trace + i].trace, done);
+        for (uint32_t i = part_start(site->traces, part); i < part_start(site->traces, part + 1); i++)
+            see_stored(visit, attribution->site_traces[site->trace + i].trace);
     } else if (site->kind == HS_SITE_UNTRACED) {
-        see_cells(visit, cells->first[HS_CELL_UNTRACED], cells->count);
+        uint32_t first = cells->first[HS_CELL_UNTRACED], count = cells->count - first;
+
+        see_cells(visit, first + part_start(count, part), first + part_start(count, part + 1));
     } else {
-        for (uint32_t i = 0; i < attribution->ownerless_count; i++)
-            see_cells(visit, attribution->ownerless[i], attribution->ownerless[i] + 1);
+        const uint32_t *list = attribution->ownerless;
+        uint32_t from = part_start(attribution->ownerless_count, part);
+        uint32_t to = part_start(attribution->ownerless_count, part + 1);
+        size_t spill = from < to ? hs_model_spill(&attribution->model, list[from]) : 0;
+
+        for (uint32_t i = from; i < to; i++)
+            see_cell(visit, list[i], &spill);
     }
 }
 
-static void take_cell(struct visit *visit, const struct hs_cell *cell, uint64_t claimed)
-{
-    const struct hs_cells *cells = &visit->attribution->cells;
+/* The same by several threads, each of which takes blocks into a set of its own. */
+struct visits {
+    struct visit *list; /* as many as threads: one is always free */
+    unsigned count;
+};
 
-    visit->claimed += claimed;
-    visit->set->count += cell->count;
-    visit->bytes += cell->count * hs_cells_part(cells, cell->key).size;
-    for (uint32_t i = cell->first; i < cell->first + cell->count; i++)
-        visit->set->words[cells->ids[i] / 64] |= UINT64_C(1) << (cells->ids[i] % 64);
+static void visit_item(void *context, size_t part)
+{
+    const struct visits *visits = context;
+    unsigned slot = 0;
+
+    while (atomic_exchange(&visits->list[slot].taken, true))
+        slot = (slot + 1) % visits->count;
+    see_part(&visits->list[slot], part);
+    atomic_store(&visits->list[slot].taken, false);
+}
+
+/* Unites the sets in the first, which is given; *count_ret: how many of its blocks are claimed. */
+static struct hs_set *unite(const struct visits *visits, uint64_t *count_ret)
+{
+    struct hs_set *all = visits->list[0].set;
+    uint64_t bytes = 0, claimed = 0;
+
+    for (unsigned i = 0; i < visits->count; i++) {
+        const struct visit *visit = &visits->list[i];
+
+        bytes += visit->bytes;
+        claimed += visit->claimed;
+        for (size_t word = 0; i && word < ((size_t)all->to + 63) / 64; word++)
+            all->words[word] |= visit->set->words[word];
+        all->count += i ? visit->set->count : 0;
+    }
+    atomic_store(&all->bytes, bytes);
+    *count_ret = claimed;
+    visits->list[0].set = NULL;
+    return all;
 }
 
 enum hs_status hs_attribution_set(struct hs_attribution *attribution, uint32_t site, uint32_t trace,
                                   struct hs_set **set_ret, uint64_t *count_ret, struct hs_error *err)
 {
-    struct visit visit = {.attribution = attribution, .site = site, .trace = trace, .see = take_cell};
+    struct visits visits = {.count = attribution->model.thread_count};
+    uint64_t done[DONE_WORDS] = {0};
     enum hs_status status = hs_attribution_sites(attribution, err);
+    bool fine;
 
     if (status != HS_OK)
         return status;
-    visit.set = hs_set_new(attribution->dump, attribution->blocks);
-    if (!visit.set)
-        return hs_fail_memory(err, "a set of blocks");
-    see_all(&visit);
-    atomic_store(&visit.set->bytes, visit.bytes);
-    *set_ret = visit.set;
-    *count_ret = visit.claimed;
-    return HS_OK;
-}
-
-static void add_label(struct visit *visit, const struct hs_cell *cell, uint64_t claimed)
-{
-    struct hs_cell_part part = hs_cells_part(&visit->attribution->cells, cell->key);
-
-    visit->by_label[part.label] = (visit->by_label[part.label] ? visit->by_label[part.label] : 1) + part.size * claimed;
+    visits.list = calloc(visits.count, sizeof *visits.list);
+    fine = visits.list != NULL;
+    for (unsigned i = 0; fine && i < visits.count; i++) {
+        visits.list[i] = (struct visit){.attribution = attribution, .site = site, .trace = trace, .done = done};
+        visits.list[i].set = hs_set_new(attribution->dump, attribution->blocks);
+        fine = visits.list[i].set != NULL;
+    }
+    if (fine) {
+        hs_parallel(visits.count, VISIT_PARTS, visit_item, &visits);
+        *set_ret = unite(&visits, count_ret);
+    }
+    for (unsigned i = 0; visits.list && i < visits.count; i++)
+        hs_set_destroy(visits.list[i].set);
+    free(visits.list);
+    return fine ? HS_OK : hs_fail_memory(err, "a set of blocks");
 }
 
 size_t hs_attribution_types(const struct hs_attribution *attribution, uint32_t site, struct hs_site_type *types)
 {
-    struct visit visit = {.attribution = attribution, .site = site, .see = add_label};
+    uint64_t done[DONE_WORDS] = {0};
+    struct visit visit = {.attribution = attribution, .site = site, .done = done};
     size_t count = 0;
 
-    see_all(&visit);
+    for (size_t part = 0; part < VISIT_PARTS; part++)
+        see_part(&visit, part);
     for (uint32_t label = 1; label <= HS_CELL_LABELS; label++)
         if (visit.by_label[label])
             types[count++] = (struct hs_site_type){label, visit.by_label[label] - 1};

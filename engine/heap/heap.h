@@ -113,6 +113,8 @@ uint16_t hs_blocks_label_number(const struct hs_blocks *blocks, uint32_t id);
 const struct hs_label *hs_blocks_label(const struct hs_blocks *blocks, uint16_t number);
 uint16_t hs_blocks_label_count(const struct hs_blocks *blocks);
 uint16_t hs_blocks_label_type(const struct hs_blocks *blocks, uint16_t number);
+/* The types' numbers of all labels, by number - 1; NULL: there are no labels yet. Valid until one is given. */
+const uint16_t *hs_blocks_label_types(const struct hs_blocks *blocks);
 void hs_labels_destroy(struct hs_labels *labels);
 
 /* The 8 bytes of a _HEAP_ENTRY that say something. */

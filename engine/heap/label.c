@@ -127,6 +127,11 @@ uint16_t hs_blocks_label_type(const struct hs_blocks *blocks, uint16_t number)
     return blocks->labels->types[number - 1];
 }
 
+const uint16_t *hs_blocks_label_types(const struct hs_blocks *blocks)
+{
+    return blocks->labels ? blocks->labels->types : NULL;
+}
+
 const struct hs_label *hs_block_label(const struct hs_blocks *blocks, uint32_t id)
 {
     return id < blocks->count ? hs_blocks_label(blocks, hs_blocks_label_number(blocks, id)) : NULL;

@@ -245,17 +245,23 @@ static bool is_plain(enum hs_key key)
     return key != HS_KEY_EXPRESSION && key != HS_KEY_TAG && key != HS_KEY_FIRST_WORD;
 }
 
-static uint64_t label_key(const struct hs_blocks *blocks, uint32_t id)
-{
-    uint16_t number = hs_blocks_label_number(blocks, id);
+/* What is known of blocks by id, but their summaries. */
+struct known {
+    const uint16_t *labels; /* NULL: none */
+    const uint16_t *types;  /* of labels */
+    const uint64_t *caller_modules;
+};
 
-    return number ? hs_blocks_label_type(blocks, number) : HS_KEY_NONE;
+static inline uint64_t label_key(const struct known *known, uint32_t id)
+{
+    uint16_t number = known->labels ? known->labels[id] : 0;
+
+    return number ? known->types[number - 1] : HS_KEY_NONE;
 }
 
 /* The value of a plain key of one block. */
-static inline uint64_t plain_key(const struct hs_blocks *blocks, uint32_t id, uint64_t summary,
-                                 const struct hs_brief *brief, size_t heap, const uint64_t *caller_modules,
-                                 enum hs_key key)
+static inline uint64_t plain_key(const struct known *known, uint32_t id, uint64_t summary, const struct hs_brief *brief,
+                                 size_t heap, enum hs_key key)
 {
     uint32_t stored = hs_summary_stored(summary);
 
@@ -267,8 +273,8 @@ static inline uint64_t plain_key(const struct hs_blocks *blocks, uint32_t id, ui
     case HS_KEY_TOTAL: return brief->total;
     case HS_KEY_FLAGS: return brief->flags;
     case HS_KEY_STORED: return stored == UINT32_MAX ? HS_KEY_NONE : stored;
-    case HS_KEY_LABEL: return label_key(blocks, id);
-    case HS_KEY_CANDIDATE_MODULE: return stored == UINT32_MAX ? HS_KEY_NONE : caller_modules[stored];
+    case HS_KEY_LABEL: return label_key(known, id);
+    case HS_KEY_CANDIDATE_MODULE: return stored == UINT32_MAX ? HS_KEY_NONE : known->caller_modules[stored];
     case HS_KEY_EXPRESSION:
     case HS_KEY_TAG:
     case HS_KEY_FIRST_WORD: break;
@@ -277,7 +283,7 @@ static inline uint64_t plain_key(const struct hs_blocks *blocks, uint32_t id, ui
 }
 
 /* The value of one key of one block. */
-static uint64_t key_of(const struct hs_blocks *blocks, const struct hs_spot *spot, const uint64_t *caller_modules,
+static uint64_t key_of(const struct hs_blocks *blocks, const struct known *known, const struct hs_spot *spot,
                        enum hs_key key)
 {
     const struct hs_heaps *heaps = blocks->heaps;
@@ -297,10 +303,10 @@ static uint64_t key_of(const struct hs_blocks *blocks, const struct hs_spot *spo
     case HS_KEY_STORED:
         stored = hs_block_stored(heaps, extent, spot->off, brief);
         return stored == UINT32_MAX ? HS_KEY_NONE : stored;
-    case HS_KEY_LABEL: return label_key(blocks, spot->id);
+    case HS_KEY_LABEL: return label_key(known, spot->id);
     case HS_KEY_CANDIDATE_MODULE:
         stored = hs_block_stored(heaps, extent, spot->off, brief);
-        return stored == UINT32_MAX ? HS_KEY_NONE : caller_modules[stored];
+        return stored == UINT32_MAX ? HS_KEY_NONE : known->caller_modules[stored];
     case HS_KEY_EXPRESSION: break;
     case HS_KEY_TAG: hs_block_fill(blocks, extent, spot->id, spot->off, &block); return block.tag;
     case HS_KEY_FIRST_WORD:
@@ -319,6 +325,7 @@ struct grouping {
     const struct hs_set *set;
     struct shape shape;
     const struct hs_filter *const *expressions;
+    struct known known;
     const uint64_t *summaries; /* NULL: headers are looked at */
     struct dense *dense;       /* a slot: DENSE of them, if there are summaries */
     const uint64_t *plain;     /* summaries, where expressions among the keys take plain spots; else NULL */
@@ -344,14 +351,16 @@ static bool put_block(const struct grouping *grouping, const struct hs_spot *spo
     for (unsigned i = 0; i < shape->key_count; i++)
         keys[i] = shape->keys[i] == HS_KEY_EXPRESSION
                       ? expression_key(grouping->expressions[i], spot)
-                      : key_of(grouping->set->blocks, spot, grouping->set->dump->caller_modules, shape->keys[i]);
+                      : key_of(grouping->set->blocks, &grouping->known, spot, shape->keys[i]);
     row[shape->key_words] = 1;
     row[shape->key_words + 1] = spot->brief.size;
     return put_keys(shape, keys, row);
 }
 
-/* Rows of one word of keys that are small are counted by key, in an array, and become rows of the table at the end. */
+/* Rows of one word of keys that are small, or "none", are counted by key, in an array, and become rows of the table at the
+ * end. */
 #define DENSE 2048u
+#define DENSE_NONE (DENSE - 1) /* the place of "none" */
 #define DENSE_STRIDE 3u
 struct dense {
     uint64_t count, bytes;
@@ -362,7 +371,8 @@ static bool add_dense(struct grouping *grouping)
 {
     for (size_t i = 0; i < grouping->table_count * DENSE; i++) {
         const struct dense *dense = &grouping->dense[i];
-        uint64_t row[DENSE_STRIDE] = {i % DENSE, dense->count, dense->bytes};
+        uint64_t key = i % DENSE == DENSE_NONE ? HS_KEY_NONE : i % DENSE;
+        uint64_t row[DENSE_STRIDE] = {key, dense->count, dense->bytes};
 
         if (dense->count && !table_add(&grouping->tables[0], &grouping->shape, row, 1))
             return false;
@@ -371,11 +381,14 @@ static bool add_dense(struct grouping *grouping)
 }
 
 /* A row for each block of one word of the set, unless its key is counted in `dense` (if there is one); how many, or
- * SIZE_MAX: a key does not fit its bits. *heap: of a block before these, and then of the last. */
-static size_t put_word(const struct grouping *grouping, size_t word, struct dense *dense, size_t *heap, uint64_t *rows)
+ * SIZE_MAX: a key does not fit its bits. *heap: of a block before these, and then of the last. `single`: the only key,
+ * HS_KEY_EXPRESSION: there are several. It is inlined for the keys that are asked for most. */
+__attribute__((always_inline)) static inline size_t put_word(const struct grouping *grouping, size_t word,
+                                                             struct dense *dense, size_t *heap, uint64_t *rows,
+                                                             const enum hs_key single)
 {
     const struct hs_blocks *blocks = grouping->set->blocks;
-    const uint64_t *caller_modules = grouping->set->dump->caller_modules;
+    const struct known *known = &grouping->known;
     const struct shape *shape = &grouping->shape;
     uint64_t bits = hs_set_bits(grouping->set, grouping->summaries, word), keys[HS_KEY_MAX];
     size_t count = 0;
@@ -388,13 +401,19 @@ static size_t put_word(const struct grouping *grouping, size_t word, struct dens
         while (id >= blocks->first_id[*heap + 1])
             ++*heap;
         hs_summary_brief(blocks, id, summary, &brief);
-        for (unsigned i = 0; i < shape->key_count; i++)
-            keys[i] = plain_key(blocks, id, summary, &brief, *heap, caller_modules, shape->keys[i]);
-        if (!put_keys(shape, keys, rows))
-            return SIZE_MAX;
-        if (dense && rows[0] < DENSE) {
-            dense[rows[0]].count++;
-            dense[rows[0]].bytes += brief.size;
+        if (single != HS_KEY_EXPRESSION) {
+            rows[0] = plain_key(known, id, summary, &brief, *heap, single);
+        } else {
+            for (unsigned i = 0; i < shape->key_count; i++)
+                keys[i] = plain_key(known, id, summary, &brief, *heap, shape->keys[i]);
+            if (!put_keys(shape, keys, rows))
+                return SIZE_MAX;
+        }
+        if (dense && (rows[0] < DENSE_NONE || rows[0] == HS_KEY_NONE)) {
+            struct dense *place = &dense[rows[0] % DENSE];
+
+            place->count++;
+            place->bytes += brief.size;
             continue;
         }
         rows[shape->key_words] = 1;
@@ -405,6 +424,20 @@ static size_t put_word(const struct grouping *grouping, size_t word, struct dens
     return count;
 }
 
+static size_t put_blocks(const struct grouping *grouping, size_t word, struct dense *dense, size_t *heap,
+                         uint64_t *rows)
+{
+    enum hs_key single = grouping->shape.key_count == 1 ? grouping->shape.keys[0] : HS_KEY_EXPRESSION;
+
+    if (single == HS_KEY_SIZE)
+        return put_word(grouping, word, dense, heap, rows, HS_KEY_SIZE);
+    if (single == HS_KEY_HEAP)
+        return put_word(grouping, word, dense, heap, rows, HS_KEY_HEAP);
+    if (single == HS_KEY_LABEL)
+        return put_word(grouping, word, dense, heap, rows, HS_KEY_LABEL);
+    return put_word(grouping, word, dense, heap, rows, single);
+}
+
 /* By what the summaries say: no header is looked at. */
 static void group_plain(struct grouping *grouping, uint32_t from, uint32_t to, struct table *table)
 {
@@ -413,7 +446,7 @@ static void group_plain(struct grouping *grouping, uint32_t from, uint32_t to, s
     size_t heap = 0;
 
     for (size_t word = from / 64; (uint64_t)word * 64 < to; word++) {
-        size_t count = put_word(grouping, word, dense, &heap, rows);
+        size_t count = put_blocks(grouping, word, dense, &heap, rows);
 
         if (count == SIZE_MAX) {
             atomic_store(&grouping->too_large, true);
@@ -681,6 +714,8 @@ static enum hs_status group(struct grouping *grouping, struct hs_groups **groups
     enum hs_status status = HS_OK;
 
     *groups_ret = NULL;
+    grouping->known = (struct known){hs_blocks_label_numbers(set->blocks), hs_blocks_label_types(set->blocks),
+                                     set->dump->caller_modules};
     grouping->table_count = set->dump->thread_count;
     grouping->tables = calloc(grouping->table_count, sizeof *grouping->tables);
     grouping->taken = calloc(grouping->table_count, sizeof *grouping->taken);

@@ -139,6 +139,10 @@ void *hs_arena_alloc(struct hs_arena *arena, uint64_t count, size_t size);
 /* A copy of a string; NULL when out of memory. */
 const char *hs_arena_string(struct hs_arena *arena, const char *text);
 
+/* An array with room for one more than `count` elements: the same, or twice as large where it is full (NULL and 0: begins
+ * with 64). NULL when out of memory: then it is what it was. */
+void *hs_grow(void *array, size_t count, size_t *capacity, size_t element_size);
+
 /* Index of the last element of a sorted array whose uint64_t key is at most `key`; SIZE_MAX if there is none. The key
  * lies `key_off` bytes into each element of `element_size`. */
 size_t hs_sorted_find(const void *array, size_t count, size_t element_size, size_t key_off, uint64_t key);

@@ -83,6 +83,19 @@ struct hs_map_slot {
 
 #define MAP_START 256u
 
+void *hs_grow(void *array, size_t count, size_t *capacity, size_t element_size)
+{
+    size_t wanted = *capacity ? *capacity * 2 : 64;
+    void *grown;
+
+    if (count < *capacity)
+        return array;
+    grown = wanted <= SIZE_MAX / element_size ? realloc(array, wanted * element_size) : NULL;
+    if (grown)
+        *capacity = wanted;
+    return grown;
+}
+
 void hs_map_init(struct hs_map *map)
 {
     memset(map, 0, sizeof *map);

@@ -49,36 +49,21 @@ const char *hs_block_state_name(enum hs_block_state state)
     return "unknown";
 }
 
-/* Doubles an array when it is full. */
-static bool grow(void **array, size_t count, size_t *capacity, size_t element_size)
-{
-    size_t wanted = *capacity ? *capacity * 2 : 64;
-    void *grown;
-
-    if (count < *capacity)
-        return true;
-    grown = realloc(*array, wanted * element_size);
-    if (!grown)
-        return false;
-    *array = grown;
-    *capacity = wanted;
-    return true;
-}
-
 enum hs_status hs_heaps_add_segment(struct hs_heaps *heaps, const struct hs_heap_segment *segment, struct hs_error *err)
 {
-    void *array = heaps->segments;
+    struct hs_heap_segment *segments =
+        hs_grow(heaps->segments, heaps->segment_count, &heaps->segment_capacity, sizeof *segments);
 
-    if (!grow(&array, heaps->segment_count, &heaps->segment_capacity, sizeof *segment))
+    if (!segments)
         return hs_fail_memory(err, "the heap segments");
-    heaps->segments = array;
+    heaps->segments = segments;
     heaps->segments[heaps->segment_count++] = *segment;
     return HS_OK;
 }
 
 enum hs_status hs_heaps_add_extent(struct hs_heaps *heaps, const struct hs_extent *extent, struct hs_error *err)
 {
-    void *array = heaps->extents;
+    struct hs_extent *extents;
 
     if (heaps->extent_count >= EXTENTS_MAX) {
         if (heaps->extent_count == EXTENTS_MAX && !heaps->too_many)
@@ -89,9 +74,10 @@ enum hs_status hs_heaps_add_extent(struct hs_heaps *heaps, const struct hs_exten
         return HS_OK;
     }
 
-    if (!grow(&array, heaps->extent_count, &heaps->extent_capacity, sizeof *extent))
+    extents = hs_grow(heaps->extents, heaps->extent_count, &heaps->extent_capacity, sizeof *extents);
+    if (!extents)
         return hs_fail_memory(err, "the pieces of the heaps");
-    heaps->extents = array;
+    heaps->extents = extents;
     heaps->extents[heaps->extent_count++] = *extent;
     return HS_OK;
 }

@@ -78,7 +78,7 @@ static enum hs_status read_holes(struct hs_heaps *heaps, const struct hs_segment
     hs_va segment_end = segment->base_va + segment->reserved;
     uint64_t budget = segment->reserved / PAGE < UNCOMMITTED_MAX ? segment->reserved / PAGE : UNCOMMITTED_MAX;
     hs_va va = field_or_zero(heaps, segment->va, HS_FIELD_SEGMENT_UNCOMMITTED_RANGES);
-    struct hole *holes = NULL;
+    struct hole *holes = NULL, *grown;
     size_t count = 0, capacity = 0, kept = 0;
 
     for (; va; va = field_or_zero(heaps, va, HS_FIELD_UNCOMMITTED_NEXT)) {
@@ -99,17 +99,12 @@ static enum hs_status read_holes(struct hs_heaps *heaps, const struct hs_segment
                          heap_va, address, size, segment->base_va, segment_end);
             break;
         }
-        if (count == capacity) {
-            size_t wanted = capacity ? capacity * 2 : 16;
-            struct hole *grown = realloc(holes, wanted * sizeof *holes);
-
-            if (!grown) {
-                free(holes);
-                return hs_fail_memory(err, "uncommitted ranges");
-            }
-            holes = grown;
-            capacity = wanted;
+        grown = hs_grow(holes, count, &capacity, sizeof *holes);
+        if (!grown) {
+            free(holes);
+            return hs_fail_memory(err, "uncommitted ranges");
         }
+        holes = grown;
         holes[count++] = (struct hole){address, size};
     }
     if (count)

@@ -58,7 +58,7 @@ enum hs_status hs_nt_read_lookaside(struct hs_heaps *heaps, size_t heap_idx, str
     const struct hs_process *process = heaps->process;
     hs_va table = heaps->front_end_va[heap_idx];
     uint64_t stride = hs_layout_off(process->layout, HS_FIELD_LOOKASIDE_SIZEOF);
-    hs_va *found = NULL;
+    hs_va *found = NULL, *grown;
     size_t count = 0, capacity = 0;
 
     if (heaps->heaps[heap_idx].front_end != HS_FRONT_LOOKASIDE)
@@ -80,17 +80,12 @@ enum hs_status hs_nt_read_lookaside(struct hs_heaps *heaps, size_t heap_idx, str
                              heaps->heaps[heap_idx].va, i, declared, steps, user);
                 break;
             }
-            if (count == capacity) {
-                size_t wanted = capacity ? capacity * 2 : 64;
-                hs_va *grown = realloc(found, wanted * sizeof *found);
-
-                if (!grown) {
-                    free(found);
-                    return hs_fail_memory(err, "look-aside lists");
-                }
-                found = grown;
-                capacity = wanted;
+            grown = hs_grow(found, count, &capacity, sizeof *found);
+            if (!grown) {
+                free(found);
+                return hs_fail_memory(err, "look-aside lists");
             }
+            found = grown;
             found[count++] = user - heaps->unit;
             if (!hs_space_pointer(process->space, user, &user))
                 user = 0;

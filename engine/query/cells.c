@@ -81,18 +81,15 @@ bool hs_cells_key(const struct hs_cells *cells, const struct hs_blocks *blocks, 
 
 static bool add_tag(struct hs_cell_shard *shard, uint64_t key, uint32_t stored, uint16_t tag)
 {
+    struct hs_cell_tag *tags;
+
     if (shard->tag_count && shard->tags[shard->tag_count - 1].key == key &&
         shard->tags[shard->tag_count - 1].stored == stored)
         return true;
-    if (shard->tag_count == shard->tag_capacity) {
-        size_t capacity = shard->tag_capacity ? shard->tag_capacity * 2 : 64;
-        struct hs_cell_tag *tags = realloc(shard->tags, capacity * sizeof *tags);
-
-        if (!tags)
-            return false;
-        shard->tags = tags;
-        shard->tag_capacity = capacity;
-    }
+    tags = hs_grow(shard->tags, shard->tag_count, &shard->tag_capacity, sizeof *tags);
+    if (!tags)
+        return false;
+    shard->tags = tags;
     shard->tags[shard->tag_count++] = (struct hs_cell_tag){key, stored, tag};
     return true;
 }

@@ -17,7 +17,8 @@ struct hs_cell_shard {
 struct hs_cell_part_of {
     uint32_t first_id, id_count; /* in hs_cells.ids */
     struct hs_cell *cells;
-    uint32_t cell_count, cell_capacity, first_cell;
+    uint32_t cell_count, first_cell;
+    size_t cell_capacity;
 };
 
 /* A key and its number + 1; 0: none. */

@@ -122,15 +122,11 @@ static void gather(const struct hs_cell_sorting *sorting, size_t number, uint64_
 
 static bool add_cell(struct hs_cell_part_of *part, uint64_t key, uint32_t first)
 {
-    if (part->cell_count == part->cell_capacity) {
-        uint32_t capacity = part->cell_capacity ? part->cell_capacity * 2 : 1024;
-        struct hs_cell *cells = realloc(part->cells, capacity * sizeof *cells);
+    struct hs_cell *cells = hs_grow(part->cells, part->cell_count, &part->cell_capacity, sizeof *cells);
 
-        if (!cells)
-            return false;
-        part->cells = cells;
-        part->cell_capacity = capacity;
-    }
+    if (!cells)
+        return false;
+    part->cells = cells;
     part->cells[part->cell_count++] = (struct hs_cell){key, first, 0};
     return true;
 }

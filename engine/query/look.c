@@ -18,17 +18,13 @@ struct look {
 
 static void add_witness(struct look *look, uint32_t clump, uint32_t other, enum hs_evidence kind)
 {
-    if (look->count == look->capacity) {
-        size_t capacity = look->capacity ? look->capacity * 2 : 256;
-        struct hs_witness *witnesses = realloc(look->witnesses, capacity * sizeof *witnesses);
+    struct hs_witness *witnesses = hs_grow(look->witnesses, look->count, &look->capacity, sizeof *witnesses);
 
-        if (!witnesses) {
-            look->failed = true;
-            return;
-        }
-        look->witnesses = witnesses;
-        look->capacity = capacity;
+    if (!witnesses) {
+        look->failed = true;
+        return;
     }
+    look->witnesses = witnesses;
     look->witnesses[look->count++] = (struct hs_witness){clump, other, kind};
 }
 

@@ -49,19 +49,16 @@ struct spilling {
 
 static void spill(struct spilling *spilling, uint32_t cell, uint32_t candidate, uint64_t blocks, double p)
 {
+    struct hs_spill *spills;
+
     if (blocks == 0)
         return;
-    if (spilling->count == spilling->capacity) {
-        size_t capacity = spilling->capacity ? spilling->capacity * 2 : 64;
-        struct hs_spill *spills = realloc(spilling->spills, capacity * sizeof *spills);
-
-        if (!spills) {
-            spilling->failed = true;
-            return;
-        }
-        spilling->spills = spills;
-        spilling->capacity = capacity;
+    spills = hs_grow(spilling->spills, spilling->count, &spilling->capacity, sizeof *spills);
+    if (!spills) {
+        spilling->failed = true;
+        return;
     }
+    spilling->spills = spills;
     spilling->spills[spilling->count++] = (struct hs_spill){cell, candidate, (uint32_t)blocks, (float)p};
 }
 

@@ -156,22 +156,17 @@ static enum hs_aim aim_of(const struct look *look, const struct hs_extent *exten
 static void add_to_list(struct look *look, const struct hs_reference *reference)
 {
     struct hs_references *list = look->list;
+    struct hs_reference *rows;
 
     pthread_mutex_lock(&look->lock);
     list->total++;
-    if (list->count == list->capacity) {
-        size_t wanted = list->capacity ? list->capacity * 2 : 64;
-        struct hs_reference *grown = realloc(list->rows, wanted * sizeof *grown);
-
-        if (!grown) {
-            atomic_store(&look->out_of_memory, true);
-            pthread_mutex_unlock(&look->lock);
-            return;
-        }
-        list->rows = grown;
-        list->capacity = wanted;
+    rows = hs_grow(list->rows, list->count, &list->capacity, sizeof *rows);
+    if (rows) {
+        list->rows = rows;
+        list->rows[list->count++] = *reference;
+    } else {
+        atomic_store(&look->out_of_memory, true);
     }
-    list->rows[list->count++] = *reference;
     pthread_mutex_unlock(&look->lock);
 }
 
@@ -307,17 +302,12 @@ static void look_at(struct hits *hits, uint32_t holder, hs_va va, hs_va end)
 static bool add_piece(struct look *look, const struct piece *piece)
 {
     for (hs_va va = piece->va; va < piece->end;) {
+        struct piece *pieces = hs_grow(look->pieces, look->piece_count, &look->piece_capacity, sizeof *pieces);
         struct piece part = *piece;
 
-        if (look->piece_count == look->piece_capacity) {
-            size_t wanted = look->piece_capacity ? look->piece_capacity * 2 : 64;
-            struct piece *grown = realloc(look->pieces, wanted * sizeof *grown);
-
-            if (!grown)
-                return false;
-            look->pieces = grown;
-            look->piece_capacity = wanted;
-        }
+        if (!pieces)
+            return false;
+        look->pieces = pieces;
         part.va = va;
         if (piece->end - va > PIECE_BYTES)
             part.end = va + PIECE_BYTES;

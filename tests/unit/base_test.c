@@ -335,7 +335,37 @@ static void test_utf16(void **state)
     UTF16("\\xe2\\x80\\xae\\xef\\xbb\\xbf", "\xe2\x80\xae\xef\xbb\xbf", 0x202e, 0xfeff);
 }
 
-/* ---- arena and look-up ---- */
+/* ---- arrays, arena and look-up ---- */
+
+static void test_grow(void **state)
+{
+    uint32_t *array = NULL, *grown;
+    size_t capacity = 0;
+
+    (void)state;
+    for (uint32_t i = 0; i < 1000; i++) {
+        size_t before = capacity;
+
+        grown = hs_grow(array, i, &capacity, sizeof *array);
+        assert_non_null(grown);
+        assert_true(capacity > i && capacity <= (i < 64 ? 64 : 2 * (size_t)i));
+        assert_true(i < before ? grown == array && capacity == before : capacity > before);
+        array = grown;
+        array[i] = i;
+    }
+    for (uint32_t i = 0; i < 1000; i++)
+        assert_int_equal(array[i], i);
+    allocations_fail(0, ULONG_MAX);
+    assert_ptr_equal(hs_grow(array, 1000, &capacity, sizeof *array), array); /* there is room */
+    assert_null(hs_grow(array, capacity, &capacity, sizeof *array));
+    allocations_succeed();
+    assert_int_equal(capacity, 1024);
+    assert_int_equal(array[999], 999);
+    free(array);
+    capacity = SIZE_MAX / 8;
+    assert_null(hs_grow(NULL, capacity, &capacity, 8)); /* twice as many are more than there is */
+    assert_int_equal(capacity, SIZE_MAX / 8);
+}
 
 static void test_arena(void **state)
 {
@@ -639,6 +669,7 @@ int main(void)
         cmocka_unit_test(test_escape_direction),
         cmocka_unit_test(test_escape_not_utf8),
         cmocka_unit_test(test_utf16),
+        cmocka_unit_test(test_grow),
         cmocka_unit_test(test_arena),
         cmocka_unit_test(test_arena_border),
         cmocka_unit_test(test_sorted_find),

@@ -181,6 +181,10 @@ unsigned hs_processor_count(void);
 /* Calls run(context, item) once for each item 0 .. item_count - 1, on up to `thread_count` threads (the caller's is
  * one of them), items given out in order. Returns when all are done. Works with fewer threads where none can be had. */
 void hs_parallel(unsigned thread_count, size_t item_count, void (*run)(void *context, size_t item), void *context);
+/* The same, for items that need something only one thread has: `slot` is below thread_count (0 if that is 0), and no two
+ * threads have the same. */
+void hs_parallel_slots(unsigned thread_count, size_t item_count, void (*run)(void *context, size_t item, unsigned slot),
+                       void *context);
 
 struct hs_job {
     _Atomic uint64_t done, total;

@@ -19,25 +19,28 @@ unsigned hs_processor_count(void)
 }
 
 struct loop {
-    void (*run)(void *context, size_t item);
+    void (*run)(void *context, size_t item, unsigned slot);
     void *context;
     size_t item_count;
     atomic_size_t next;
+    atomic_uint slots; /* given out: one a thread */
 };
 
 static void *loop_run(void *argument)
 {
     struct loop *loop = argument;
+    unsigned slot = atomic_fetch_add_explicit(&loop->slots, 1, memory_order_relaxed);
 
     for (;;) {
         size_t item = atomic_fetch_add_explicit(&loop->next, 1, memory_order_relaxed);
         if (item >= loop->item_count)
             return NULL;
-        loop->run(loop->context, item);
+        loop->run(loop->context, item, slot);
     }
 }
 
-void hs_parallel(unsigned thread_count, size_t item_count, void (*run)(void *context, size_t item), void *context)
+void hs_parallel_slots(unsigned thread_count, size_t item_count, void (*run)(void *context, size_t item, unsigned slot),
+                       void *context)
 {
     struct loop loop = {.run = run, .context = context, .item_count = item_count};
     pthread_t threads[THREADS_MAX];
@@ -52,6 +55,26 @@ void hs_parallel(unsigned thread_count, size_t item_count, void (*run)(void *con
     loop_run(&loop);
     for (unsigned i = 0; i < helpers; i++)
         pthread_join(threads[i], NULL);
+}
+
+struct plain {
+    void (*run)(void *context, size_t item);
+    void *context;
+};
+
+static void run_plain(void *context, size_t item, unsigned slot)
+{
+    const struct plain *plain = context;
+
+    (void)slot;
+    plain->run(plain->context, item);
+}
+
+void hs_parallel(unsigned thread_count, size_t item_count, void (*run)(void *context, size_t item), void *context)
+{
+    struct plain plain = {run, context};
+
+    hs_parallel_slots(thread_count, item_count, run_plain, &plain);
 }
 
 struct hs_job *hs_job_create(void)

@@ -177,7 +177,7 @@ static bool read_shard(struct reading *reading, struct hs_cell_shard *shard, uin
     return true;
 }
 
-static void read_item(void *context, size_t item)
+static void read_item(void *context, size_t item, unsigned slot)
 {
     struct reading *reading = context;
     struct hs_cell_sorting *sorting = &reading->sorting;
@@ -186,10 +186,9 @@ static void read_item(void *context, size_t item)
 
     if (hs_job_stopped(sorting->job))
         return;
-    shard->slot = hs_cell_slot_take(sorting);
+    shard->slot = slot;
     if (!read_shard(reading, shard, from, to))
         atomic_store(&sorting->out_of_memory, true);
-    hs_cell_slot_leave(sorting, shard->slot);
     hs_job_advance(sorting->job, to - from);
 }
 
@@ -266,7 +265,7 @@ static bool make_cells(struct reading *reading)
     if (!sorting->shards || !sorting->slots || !reading->summaries || !reading->types)
         return false;
     hs_job_start(sorting->job, reading->set->to - reading->set->from);
-    hs_set_parallel(reading->set, read_item, reading);
+    hs_parallel_slots(sorting->thread_count, sorting->shard_count, read_item, reading);
     if (atomic_load(&sorting->out_of_memory))
         return false;
     return hs_job_stopped(sorting->job) || (join_tags(sorting) && hs_cells_sort(sorting));

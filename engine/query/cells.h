@@ -28,9 +28,8 @@ struct hs_cell_known {
 };
 #define HS_CELL_RECENT_BITS 10u
 
-/* What one thread at a time has for itself. There are as many as threads: one is always free. */
+/* What each thread has for itself. */
 struct hs_cell_slot {
-    atomic_bool taken;
     struct hs_map numbers; /* a key: its number + 1, in the order in which they came up */
     struct hs_cell_known
         recent[1u << HS_CELL_RECENT_BITS]; /* most blocks have one of few keys: these stay in the cache */
@@ -51,20 +50,6 @@ struct hs_cell_sorting {
     struct hs_cell_part_of parts[HS_CELL_PARTS];
     atomic_bool out_of_memory;
 };
-
-/* A slot that nobody has. */
-static inline uint32_t hs_cell_slot_take(struct hs_cell_sorting *sorting)
-{
-    uint32_t slot = 0;
-
-    while (atomic_exchange(&sorting->slots[slot].taken, true))
-        slot = (slot + 1) % sorting->thread_count;
-    return slot;
-}
-static inline void hs_cell_slot_leave(struct hs_cell_sorting *sorting, uint32_t slot)
-{
-    atomic_store(&sorting->slots[slot].taken, false);
-}
 
 /* Makes the cells of what the shards hold; false if there is no memory. */
 bool hs_cells_sort(struct hs_cell_sorting *sorting);

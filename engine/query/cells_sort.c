@@ -177,17 +177,12 @@ static bool sort_part(struct hs_cell_sorting *sorting, size_t number, struct hs_
     return fine;
 }
 
-static void sort_item(void *context, size_t number)
+static void sort_item(void *context, size_t number, unsigned slot)
 {
     struct hs_cell_sorting *sorting = context;
-    uint32_t slot;
 
-    if (hs_job_stopped(sorting->job))
-        return;
-    slot = hs_cell_slot_take(sorting);
-    if (!sort_part(sorting, number, &sorting->slots[slot]))
+    if (!hs_job_stopped(sorting->job) && !sort_part(sorting, number, &sorting->slots[slot]))
         atomic_store(&sorting->out_of_memory, true);
-    hs_cell_slot_leave(sorting, slot);
 }
 
 /* Puts the cells of a part behind those of the others. */
@@ -234,6 +229,6 @@ bool hs_cells_sort(struct hs_cell_sorting *sorting)
     cells->ids = malloc((cells->id_count + (size_t)1) * sizeof *cells->ids);
     if (!cells->ids || !rank_keys(sorting))
         return false;
-    hs_parallel(sorting->thread_count, HS_CELL_PARTS, sort_item, sorting);
+    hs_parallel_slots(sorting->thread_count, HS_CELL_PARTS, sort_item, sorting);
     return !atomic_load(&sorting->out_of_memory) && (hs_job_stopped(sorting->job) || join_parts(sorting));
 }

@@ -330,9 +330,8 @@ struct grouping {
     struct dense *dense;       /* a slot: DENSE of them, if there are summaries */
     const uint64_t *plain;     /* summaries, where expressions among the keys take plain spots; else NULL */
     struct hs_job *job;
-    struct table *tables; /* a slot; a shard uses the slot it can get */
-    atomic_bool *taken;
-    size_t table_count;
+    struct table *tables; /* a slot of the parallel loop */
+    unsigned table_count;
     atomic_bool out_of_memory, too_large; /* too_large: a key does not fit its bits */
 };
 
@@ -484,22 +483,17 @@ static void group_range(struct grouping *grouping, uint32_t from, uint32_t to, s
     }
 }
 
-static void group_shard(void *context, size_t shard)
+static void group_shard(void *context, size_t shard, unsigned slot)
 {
     struct grouping *grouping = context;
     uint32_t from = hs_shard_from(grouping->set, shard), to = hs_shard_to(grouping->set, shard);
-    size_t slot = 0;
 
     if (hs_job_stopped(grouping->job) || atomic_load_explicit(&grouping->too_large, memory_order_relaxed))
         return;
-    /* As many tables as threads: one is always free. */
-    while (atomic_exchange(&grouping->taken[slot], true))
-        slot = (slot + 1) % grouping->table_count;
     if (grouping->summaries)
         group_plain(grouping, from, to, &grouping->tables[slot]);
     else
         group_range(grouping, from, to, &grouping->tables[slot]);
-    atomic_store(&grouping->taken[slot], false);
     hs_job_advance(grouping->job, to - from);
 }
 
@@ -703,7 +697,7 @@ static bool group_blocks(struct grouping *grouping)
         grouping->dense = calloc(grouping->table_count * DENSE, sizeof *grouping->dense);
     if (grouping->summaries && grouping->shape.stride == DENSE_STRIDE && !grouping->dense)
         return false;
-    hs_set_parallel(set, group_shard, grouping);
+    hs_parallel_slots(grouping->table_count, hs_set_shards(set), group_shard, grouping);
     return !grouping->dense || add_dense(grouping);
 }
 
@@ -718,8 +712,7 @@ static enum hs_status group(struct grouping *grouping, struct hs_groups **groups
                                      set->dump->caller_modules};
     grouping->table_count = set->dump->thread_count;
     grouping->tables = calloc(grouping->table_count, sizeof *grouping->tables);
-    grouping->taken = calloc(grouping->table_count, sizeof *grouping->taken);
-    if (!grouping->tables || !grouping->taken) {
+    if (!grouping->tables) {
         status = hs_fail_memory(err, "groups of blocks");
         goto done;
     }
@@ -737,7 +730,6 @@ done:
     for (size_t i = 0; grouping->tables && i < grouping->table_count; i++)
         table_free(&grouping->tables[i]);
     free(grouping->tables);
-    free(grouping->taken);
     free(grouping->dense);
     return status;
 }

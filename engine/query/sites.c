@@ -299,9 +299,8 @@ void hs_site_types_sort(struct hs_site_type *types, size_t count)
 /* A look at every cell that has blocks of a site or of a trace; or, of several threads, at some of them. */
 struct visit {
     const struct hs_attribution *attribution;
-    uint32_t site, trace; /* site UINT32_MAX: the trace is wanted */
-    uint64_t *done;       /* a bit a stored index that somebody looks at or has looked at */
-    atomic_bool taken;
+    uint32_t site, trace;                  /* site UINT32_MAX: the trace is wanted */
+    uint64_t *done;                        /* a bit a stored index that somebody looks at or has looked at */
     struct hs_set *set;                    /* the blocks; or, if there is none, */
     uint64_t by_label[HS_CELL_LABELS + 1]; /* bytes + 1 */
     uint64_t bytes, claimed;
@@ -406,19 +405,15 @@ static void see_part(struct visit *visit, size_t part)
 
 /* The same by several threads, each of which takes blocks into a set of its own. */
 struct visits {
-    struct visit *list; /* as many as threads: one is always free */
+    struct visit *list; /* a thread */
     unsigned count;
 };
 
-static void visit_item(void *context, size_t part)
+static void visit_item(void *context, size_t part, unsigned slot)
 {
     const struct visits *visits = context;
-    unsigned slot = 0;
 
-    while (atomic_exchange(&visits->list[slot].taken, true))
-        slot = (slot + 1) % visits->count;
     see_part(&visits->list[slot], part);
-    atomic_store(&visits->list[slot].taken, false);
 }
 
 /* Unites the sets in the first, which is given; *count_ret: how many of its blocks are claimed. */
@@ -460,7 +455,7 @@ enum hs_status hs_attribution_set(struct hs_attribution *attribution, uint32_t s
         fine = visits.list[i].set != NULL;
     }
     if (fine) {
-        hs_parallel(visits.count, VISIT_PARTS, visit_item, &visits);
+        hs_parallel_slots(visits.count, VISIT_PARTS, visit_item, &visits);
         *set_ret = unite(&visits, count_ret);
     }
     for (unsigned i = 0; visits.list && i < visits.count; i++)

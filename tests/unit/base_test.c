@@ -594,6 +594,8 @@ struct counted {
     atomic_uint calls[2000];
     atomic_uint order_breaks;
     atomic_size_t last;
+    unsigned threads;
+    atomic_bool busy[64], slot_breaks; /* a slot that two threads have, or that there is not */
 };
 
 static void count_item(void *context, size_t item)
@@ -603,6 +605,16 @@ static void count_item(void *context, size_t item)
     atomic_fetch_add(&counted->calls[item], 1);
     if (item && atomic_exchange(&counted->last, item) + 1 != item)
         atomic_fetch_add(&counted->order_breaks, 1);
+}
+
+static void count_slot(void *context, size_t item, unsigned slot)
+{
+    struct counted *counted = context;
+
+    atomic_fetch_add(&counted->calls[item], 1);
+    if (slot >= 64 || (slot && slot >= counted->threads) || atomic_exchange(&counted->busy[slot % 64], true))
+        atomic_store(&counted->slot_breaks, true);
+    atomic_store(&counted->busy[slot % 64], false);
 }
 
 static void test_parallel(void **state)
@@ -620,6 +632,12 @@ static void test_parallel(void **state)
                 assert_int_equal(atomic_load(&counted.calls[i]), i < items[n]);
             if (threads[t] <= 1)
                 assert_int_equal(atomic_load(&counted.order_breaks), 0);
+            memset(&counted, 0, sizeof counted);
+            counted.threads = threads[t];
+            hs_parallel_slots(threads[t], items[n], count_slot, &counted);
+            for (size_t i = 0; i < 2000; i++)
+                assert_int_equal(atomic_load(&counted.calls[i]), i < items[n]);
+            assert_false(atomic_load(&counted.slot_breaks));
         }
     }
     assert_true(hs_processor_count() >= 1);

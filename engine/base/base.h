@@ -153,10 +153,18 @@ struct hs_keyed {
 };
 /* Sorts by key; those of one key stay in their order. `other` has room for as many. Gives which of the two arrays they are
  * in then. */
-struct hs_keyed *hs_keyed_sort(struct hs_keyed *items, struct hs_keyed *other, size_t count);
-/* Turns how many things have each value of an 8-bit digit into where those begin in a sorted array; false if all have the
- * same, and nothing is to be sorted. */
-bool hs_digit_starts(size_t counts[256], size_t all);
+struct hs_keyed *hs_keyed_sort(struct hs_keyed *items, struct hs_keyed *other, uint32_t count);
+/* Turns how many things are of each kind into where those of each begin in an array sorted by kind. Gives the sum. */
+uint32_t hs_starts(uint32_t *counts, size_t kind_count);
+/* The same for the values of an 8-bit digit; false if all have the same one: then nothing is to be sorted, and nothing
+ * changed. */
+bool hs_digit_starts(uint32_t counts[256], uint32_t all);
+
+/* A number whose high bits depend on all bits of a key. */
+static inline uint64_t hs_hash(uint64_t key)
+{
+    return (key ^ key >> 32) * UINT64_C(0x9e3779b97f4a7c15);
+}
 
 /* A map from 64-bit keys to values that are not 0. */
 struct hs_map {

@@ -109,7 +109,7 @@ void hs_map_deinit(struct hs_map *map)
 
 static struct hs_map_slot *map_slot(const struct hs_map *map, uint64_t key)
 {
-    uint64_t hash = (key ^ key >> 32) * UINT64_C(0x9e3779b97f4a7c15); /* high bits tell keys apart too */
+    uint64_t hash = hs_hash(key);
     size_t idx = (hash ^ hash >> 32) & (map->capacity - 1);
 
     while (map->slots[idx].value && map->slots[idx].key != key)

@@ -16,7 +16,8 @@
 #define HS_CELL_LABELS 255u       /* labels that are told apart; 0: none */
 #define HS_CELL_NONE UINT32_MAX
 #define HS_CELL_PART 256u /* stored indexes of one item of a parallel loop; UNTRACED is an item of its own */
-#define HS_CELL_PARTS ((HS_CELL_UNTRACED + HS_CELL_PART) / HS_CELL_PART)
+#define HS_STORED_PARTS (HS_CELL_STORED / HS_CELL_PART)
+#define HS_CELL_PARTS (HS_STORED_PARTS + 1)
 
 /* Blocks of one stored index, heap, label, module and size. */
 struct hs_cell {

@@ -110,25 +110,16 @@ static size_t part_of(uint32_t stored)
 /* Counts the blocks of each part; gives how many there are. */
 static uint32_t count_parts(const struct reading *reading, struct hs_cell_shard *shard, uint32_t from, uint32_t to)
 {
-    uint32_t sum = 0;
-
     for (uint32_t id = from; id < to; id++)
         if (hs_summary_state(reading->summaries[id]) == HS_BLOCK_BUSY)
             shard->first[part_of(hs_summary_stored(reading->summaries[id]))]++;
-    for (size_t part = 0; part <= HS_CELL_PARTS; part++) {
-        uint32_t here = shard->first[part];
-
-        shard->first[part] = sum;
-        sum += here;
-    }
-    return sum;
+    return hs_starts(shard->first, HS_CELL_PARTS + 1);
 }
 
 /* The number of a key in a slot + 1; 0: no memory. */
 static inline uint32_t number_of(struct hs_cell_slot *slot, uint64_t key)
 {
-    uint64_t hash = (key ^ key >> 32) * UINT64_C(0x9e3779b97f4a7c15);
-    struct hs_cell_known *recent = &slot->recent[hash >> (64 - HS_CELL_RECENT_BITS)];
+    struct hs_cell_known *recent = &slot->recent[hs_hash(key) >> (64 - HS_CELL_RECENT_BITS)];
     uint64_t *number;
 
     if (recent->number && recent->key == key)

@@ -10,8 +10,9 @@
 
 /* ---- ranks of keys ---- */
 
-/* Lists the keys of slot `idx`, which has room for their ranks then. */
-static bool list_keys(struct hs_cell_sorting *sorting, uint64_t idx, struct hs_keyed *list, size_t *count)
+/* Lists the keys of slot `idx`, which has room for their ranks then. Each is of a block of its own, so of all slots
+ * together there are no more than blocks. */
+static bool list_keys(struct hs_cell_sorting *sorting, uint64_t idx, struct hs_keyed *list, uint32_t *count)
 {
     struct hs_cell_slot *slot = &sorting->slots[idx];
     size_t place = 0;
@@ -25,7 +26,8 @@ static bool list_keys(struct hs_cell_sorting *sorting, uint64_t idx, struct hs_k
 
 static bool rank_keys(struct hs_cell_sorting *sorting)
 {
-    size_t count = 0, all = 0;
+    uint32_t count = 0;
+    size_t all = 0;
     struct hs_keyed *list, *sorted;
     bool fine;
 
@@ -37,7 +39,7 @@ static bool rank_keys(struct hs_cell_sorting *sorting)
     for (unsigned slot = 0; fine && slot < sorting->thread_count; slot++)
         fine = list_keys(sorting, slot, list, &count);
     sorted = fine ? hs_keyed_sort(list, list + count, count) : list;
-    for (size_t i = 0; fine && i < count; i++) {
+    for (uint32_t i = 0; fine && i < count; i++) {
         if (i == 0 || sorted[i].key != sorted[i - 1].key)
             sorting->keys[sorting->key_count++] = sorted[i].key;
         sorting->slots[sorted[i].value >> 32].ranks[(uint32_t)sorted[i].value] = sorting->key_count - 1;
@@ -73,7 +75,7 @@ static void sort_words(uint64_t *words, uint32_t count, uint64_t *other, uint32_
         return;
     }
     for (unsigned shift = RANK_AT; shift < 64 && (key_count - 1) >> (shift - RANK_AT); shift += DIGIT_BITS) {
-        size_t next[DIGIT] = {0};
+        uint32_t next[DIGIT] = {0};
         uint64_t *sorted = other;
 
         for (uint32_t i = 0; i < count; i++)
@@ -93,7 +95,7 @@ static void sort_words(uint64_t *words, uint32_t count, uint64_t *other, uint32_
 static void gather(const struct hs_cell_sorting *sorting, size_t number, uint64_t *words,
                    uint32_t start[HS_CELL_PART + 1])
 {
-    uint32_t next[HS_CELL_PART], sum = 0;
+    uint32_t next[HS_CELL_PART];
 
     memset(start, 0, (HS_CELL_PART + 1) * sizeof *start);
     for (size_t s = 0; s < sorting->shard_count; s++) {
@@ -102,12 +104,7 @@ static void gather(const struct hs_cell_sorting *sorting, size_t number, uint64_
         for (uint32_t i = shard->first[number]; i < shard->first[number + 1]; i++)
             start[(shard->places[i] >> 16) % HS_CELL_PART]++;
     }
-    for (size_t i = 0; i <= HS_CELL_PART; i++) {
-        uint32_t here = start[i];
-
-        start[i] = sum;
-        sum += here;
-    }
+    hs_starts(start, HS_CELL_PART + 1);
     memcpy(next, start, sizeof next);
     for (size_t s = 0; s < sorting->shard_count; s++) {
         const struct hs_cell_shard *shard = &sorting->shards[s];

@@ -506,7 +506,7 @@ uint64_t hs_filter_batch(const struct hs_filter *filter, const struct hs_spot *s
     waiting[0] = all;
     for (size_t i = 0; i < filter->count && i < HS_BATCHED_MAX; i++) {
         const struct hs_instruction *test = &filter->code[i];
-        uint64_t sides[2];
+        uint64_t sides[2], off;
 
         if (!waiting[i])
             continue;
@@ -514,9 +514,10 @@ uint64_t hs_filter_batch(const struct hs_filter *filter, const struct hs_spot *s
             found |= run_on(filter, i, spots, waiting[i]);
             continue;
         }
-        if (offset_of(test) + 8 > brought) {
-            bring(filter, spots, waiting[i], offset_of(test));
-            brought = offset_of(test) + AHEAD;
+        off = offset_of(test);
+        if (off + 8 > brought) {
+            bring(filter, spots, waiting[i], off);
+            brought = off + AHEAD;
         }
         if (test->code == HS_RUN_SIZE_EQUAL && waiting[i] == all)
             sides[1] = sizes_met(spots, count, (uint64_t)test->value);

@@ -200,13 +200,11 @@ static bool make_clumps(const struct hs_model *model, uint32_t stored, struct hs
     return true;
 }
 
-#define PARTS (HS_CELL_STORED / HS_CELL_PART)
-
 struct clumping {
     struct hs_model *model;
-    struct hs_clump *parts[PARTS]; /* `odds` counts from the first of the part */
-    uint32_t counts[PARTS], first[PARTS];
-    uint64_t odds[PARTS], first_odds[PARTS];
+    struct hs_clump *parts[HS_STORED_PARTS]; /* `odds` counts from the first of the part */
+    uint32_t counts[HS_STORED_PARTS], first[HS_STORED_PARTS];
+    uint64_t odds[HS_STORED_PARTS], first_odds[HS_STORED_PARTS];
     atomic_bool out_of_memory;
 };
 
@@ -286,7 +284,7 @@ static enum hs_status join_parts(struct clumping *clumping, struct hs_error *err
     uint64_t odds = 0;
     uint32_t sum = 0;
 
-    for (size_t part = 0; part < PARTS; part++) {
+    for (size_t part = 0; part < HS_STORED_PARTS; part++) {
         clumping->first[part] = sum;
         clumping->first_odds[part] = odds;
         sum += clumping->counts[part];
@@ -300,7 +298,7 @@ static enum hs_status join_parts(struct clumping *clumping, struct hs_error *err
         return hs_fail_memory(err, "clumps of blocks");
     model->clump_count = model->first_clump[HS_CELL_STORED] = sum;
     model->odds_count = (uint32_t)odds;
-    hs_parallel(model->thread_count, PARTS, place_item, clumping);
+    hs_parallel(model->thread_count, HS_STORED_PARTS, place_item, clumping);
     return HS_OK;
 }
 
@@ -314,14 +312,14 @@ enum hs_status hs_model_clump(struct hs_model *model, struct hs_error *err)
     clumping->model = model;
     model->cell_clump = calloc(model->cells->first[HS_CELL_STORED] + (size_t)1, sizeof *model->cell_clump);
     if (model->cell_clump)
-        hs_parallel(model->thread_count, PARTS, clump_item, clumping);
+        hs_parallel(model->thread_count, HS_STORED_PARTS, clump_item, clumping);
     if (hs_job_stopped(model->job))
         status = hs_fail(err, HS_ERR_CANCELLED, HS_NO_OFF, HS_NO_VA, "stopped while judging traces");
     else if (!model->cell_clump || atomic_load(&clumping->out_of_memory))
         status = hs_fail_memory(err, "clumps of blocks");
     else
         status = join_parts(clumping, err);
-    for (size_t part = 0; part < PARTS; part++)
+    for (size_t part = 0; part < HS_STORED_PARTS; part++)
         free(clumping->parts[part]);
     free(clumping);
     return status;

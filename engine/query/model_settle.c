@@ -5,8 +5,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define PARTS (HS_CELL_STORED / HS_CELL_PART)
-
 /* Chance that a rival that lost has some blocks of the clump all the same. */
 static double stray(const struct hs_model *model, const struct hs_clump *clump, uint32_t owner)
 {
@@ -154,14 +152,14 @@ static bool join_spills(struct hs_model *model, const struct spilling *parts)
     size_t count = 0;
     bool failed = false;
 
-    for (size_t part = 0; part < PARTS; part++) {
+    for (size_t part = 0; part < HS_STORED_PARTS; part++) {
         count += parts[part].count;
         failed |= parts[part].failed;
     }
     model->spills = malloc((count + 1) * sizeof *model->spills);
     if (!model->spills || failed)
         return false;
-    for (size_t part = 0; part < PARTS; part++) {
+    for (size_t part = 0; part < HS_STORED_PARTS; part++) {
         if (parts[part].count)
             memcpy(model->spills + model->spill_count, parts[part].spills, parts[part].count * sizeof *model->spills);
         model->spill_count += parts[part].count;
@@ -173,16 +171,16 @@ static bool join_spills(struct hs_model *model, const struct spilling *parts)
 
 enum hs_status hs_model_settle(struct hs_model *model, struct hs_error *err)
 {
-    struct spilling *parts = calloc(PARTS, sizeof *parts);
+    struct spilling *parts = calloc(HS_STORED_PARTS, sizeof *parts);
     bool fine = parts != NULL;
 
-    for (size_t part = 0; parts && part < PARTS; part++)
+    for (size_t part = 0; parts && part < HS_STORED_PARTS; part++)
         parts[part].model = model;
     if (parts) {
-        hs_parallel(model->thread_count, PARTS, settle_item, parts);
+        hs_parallel(model->thread_count, HS_STORED_PARTS, settle_item, parts);
         fine = join_spills(model, parts);
     }
-    for (size_t part = 0; parts && part < PARTS; part++)
+    for (size_t part = 0; parts && part < HS_STORED_PARTS; part++)
         free(parts[part].spills);
     free(parts);
     return fine ? HS_OK : hs_fail_memory(err, "shares of cells");

@@ -6,16 +6,13 @@ local core, data_dir, line = ...
 package.preload["host.core"] = function() return core end
 package.path = data_dir .. "/plugins/lib/?.lua;" .. data_dir .. "/plugins/lib/?/init.lua;" .. package.path
 
-local batch = require "host.batch"
-local batch_options = require "host.batch_options"
+-- What only one command needs is loaded by it: each start of the program, and each dump of a batch, would wait for it.
 local ends = require "host.ends"
-local merge = require "host.merge"
 local options = require "host.options"
 local out = require "host.out"
 local reference = require "host.reference"
 local run = require "host.run"
 local scripts = require "host.scripts"
-local slurm = require "host.slurm"
 local words = require "host.words"
 
 core.set_ends(function(code, text) ends.fail(code, text, false) end, ends.stop)
@@ -79,8 +76,8 @@ local function plugin_of(common, word, to_run)
 end
 
 local COMMAND_HELP <const> = {
-    batch = function() return batch_options.USAGE end,
-    merge = function() return merge.USAGE end,
+    batch = function() return require "host.batch_options".USAGE end,
+    merge = function() return require "host.merge".USAGE end,
     shell = function() return require "host.shell".usage end,
 }
 
@@ -138,16 +135,17 @@ end
 
 -- `extra`: what a task of a cluster adds to its options.
 local function run_batch(common, rest, extra)
+    local batch_options = require "host.batch_options"
     if common.help then
         core.write(batch_options.USAGE)
         return 0
     end
     local given = batch_options.parse(rest)
-    if given.attach then return slurm.attach(common, given) end
-    if given.cancel then return slurm.cancel(common, given) end
+    if given.attach then return require "host.slurm".attach(common, given) end
+    if given.cancel then return require "host.slurm".cancel(common, given) end
     for name, value in pairs(extra or {}) do given[name] = value end
     local plugin = plugin_of(common, given.script, true)
-    local run_on = given.engine == "slurm" and slurm.run or batch.run
+    local run_on = require(given.engine == "slurm" and "host.slurm" or "host.batch").run
     return run_on(data_dir, common, given, plugin or scripts.find(data_dir, given.script), plugin ~= nil)
 end
 
@@ -209,6 +207,7 @@ local function dispatch(common, rest)
     if word:find "^%-" then ends.fail("usage", ("unknown option '%s'; see heapsift help"):format(word), false) end
     if word == "batch" then return run_batch(common, table.move(rest, 2, #rest, 1, {})) end
     if word == "merge" then
+        local merge = require "host.merge"
         if common.help then
             core.write(merge.USAGE)
             return 0
@@ -216,7 +215,7 @@ local function dispatch(common, rest)
         return merge.run(table.move(rest, 2, #rest, 1, {}), common.json)
     end
     if word == ":slurm-task" then
-        return slurm.run_task(rest[2], function(task_line, extra)
+        return require "host.slurm".run_task(rest[2], function(task_line, extra)
             local task_common, task_rest = set_up(task_line)
             return run_batch(task_common, task_rest, extra)
         end)

@@ -31,7 +31,7 @@ static struct hs_labels *create(uint32_t block_count)
     if (!labels)
         return NULL;
     hs_arena_init(&labels->arena);
-    labels->numbers = calloc((size_t)block_count + 1, sizeof *labels->numbers);
+    labels->numbers = hs_alloc_touched(((size_t)block_count + 1) * sizeof *labels->numbers);
     if (!labels->numbers) {
         hs_labels_destroy(labels);
         return NULL;

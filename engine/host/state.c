@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -175,9 +176,21 @@ static int finish(struct host *host, int code)
     return code == 0 || code == 1 || code == 4 ? 5 : code;
 }
 
+#define KEPT_BYTES (256 << 20) /* free memory up to that is not given back */
+
+/* A question ends where the next begins, and asks for as much memory as was just let go: to give that back to the kernel
+ * and to have it cleared again, page by page, would take longer than many a question does. */
+static void keep_memory(void)
+{
+    mallopt(M_ARENA_MAX, 1); /* one thread's memory is the next one's */
+    mallopt(M_MMAP_THRESHOLD, 32 << 20);
+    mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
+}
+
 int hs_host_run(int argc, char **argv, const struct hs_prompt *prompt)
 {
     struct host host = {.memory_limit = HOST_MEMORY_LIMIT, .gc_stress = set("HEAPSIFT_GC_STRESS"), .prompt = prompt};
+    keep_memory();
     host_signals_start();
     lua_State *lua = lua_newstate(allocate, &host);
     if (!lua) {

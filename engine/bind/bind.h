@@ -37,9 +37,9 @@
 /* The kernel behind plugins/lib/attribution.lua, as a C function: see bind_attribution.c. */
 int bind_attribution_new(struct lua_State *lua);
 
-/* function(dump): keeps what is asked of blocks again and again side by side, for what filters and groups many sets. It
- * takes 12 bytes a block; without memory for it nothing is lost but speed. */
-int bind_summarise(struct lua_State *lua);
+/* function(dump): what is asked of blocks again and again will be kept side by side, for what filters and groups many
+ * sets. It takes 12 bytes a block; without memory for it nothing is lost but speed. */
+int bind_expect_summaries(struct lua_State *lua);
 
 /* Pushes a table of C functions behind plugins/lib/native: see bind_native.c. */
 void bind_native_push_functions(struct lua_State *lua);

@@ -220,11 +220,11 @@ int bind_heap_blocks(lua_State *lua)
     return text ? set_filter(lua, owner_idx, lua_gettop(lua), 2, 1) : 1;
 }
 
-int bind_summarise(lua_State *lua)
+int bind_expect_summaries(lua_State *lua)
 {
     struct bind_dump *owner = bind_check_dump(lua, 1);
     bind_blocks(lua, 1);
-    hs_blocks_summaries(owner->blocks, (unsigned)hs_dump_thread_count(owner->dump));
+    hs_blocks_expect_summaries(owner->blocks);
     return 0;
 }
 

@@ -90,6 +90,7 @@ struct hs_blocks {
     size_t *size_counts;           /* a heap: elements of that */
     struct hs_labels *labels;      /* label.c; NULL until something is labelled */
     uint64_t *_Atomic summaries;   /* summary.c: a block; NULL until somebody asks */
+    atomic_bool summaries_expected;
 };
 
 /* Walks every segment, on `thread_count` threads. `heaps` gets its bitmaps, ids and unread sizes. HS_ERR_MEMORY,
@@ -274,6 +275,15 @@ static inline const uint32_t *hs_summary_firsts(const struct hs_blocks *blocks, 
 
     return behind;
 }
+/* Says that many will ask: whoever goes through the headers of all blocks before that makes them by the way. */
+void hs_blocks_expect_summaries(const struct hs_blocks *blocks);
+/* Those that are made by the way; NULL: they are not expected, or made already, or there is no memory for them. */
+struct hs_summing *hs_summing_begin(const struct hs_blocks *blocks);
+/* Takes block `id`, whose header was just read. Not for one block twice. */
+void hs_summing_take(const struct hs_summing *summing, const struct hs_extent *extent, uint64_t off, uint32_t id,
+                     const struct hs_brief *brief);
+/* Keeps the summaries if every block was taken. NULL is allowed. */
+void hs_summing_end(struct hs_summing *summing, bool all_taken);
 /* State and sizes of block `id`, from its header. */
 void hs_block_brief_of(const struct hs_blocks *blocks, uint32_t id, struct hs_brief *brief_ret);
 

@@ -326,7 +326,7 @@ void host_core_push(lua_State *lua)
 {
     static const luaL_Reg functions[] = {
         {"attribution", bind_attribution_new},
-        {"summarise", bind_summarise},
+        {"expect_summaries", bind_expect_summaries},
         {"print", core_print},
         {"write", core_write},
         {"write_raw", core_write_raw},

@@ -32,17 +32,15 @@ static inline struct value read_user(const struct hs_filter *filter, const struc
     const struct hs_heaps *heaps = filter->blocks->heaps;
     const struct hs_extent *extent = spot->extent;
     unsigned size = (unsigned)(size_signed < 0 ? -size_signed : size_signed);
-    uint64_t at, number;
+    uint64_t number;
 
-    if (off < 0 || spot->brief.size < size || (uint64_t)off > spot->brief.size - size ||
-        (extent && extent->kind == HS_EXTENT_HOLE))
+    if (off < 0 || spot->brief.size < size || (uint64_t)off > spot->brief.size - size)
         return missing;
-    at = extent ? hs_spot_user_off(heaps, spot) + (uint64_t)off : 0;
-    if (!extent) /* a plain program reads within the first 4 bytes */
-        number = spot->first >> (8 * off) & (UINT32_MAX >> (32 - 8 * size));
-    else if (extent->kind == HS_EXTENT_RUN && at + size <= extent->size)
-        number = load_user(extent->bytes + at, size);
-    else if (!hs_space_uint(heaps->process->space, extent->va + at, size, &number))
+    if (spot->user)
+        number = load_user(spot->user + off, size);
+    else if (extent->kind == HS_EXTENT_HOLE ||
+             !hs_space_uint(heaps->process->space, extent->va + hs_spot_user_off(heaps, spot) + (uint64_t)off, size,
+                            &number))
         return missing;
     if (size_signed < 0 && size < 8 && number >> (8 * size - 1))
         number |= UINT64_MAX << (8 * size);
@@ -62,13 +60,64 @@ static inline bool is_unit(unsigned unit)
            (unit >= 0x3000 && unit <= 0x9fff) || (unit >= 0xac00 && unit <= 0xd7a3);
 }
 
+#define EACH_BYTE(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+/* How many of 8 bytes are printable ASCII before one that is not (which a look of its own may find to be a letter). */
+static inline unsigned printable(uint64_t bytes)
+{
+    /* In a byte below 0x80, adding 0x60 makes the top bit of 0x20 and more, adding 1 only that of 0x7f. */
+    uint64_t low = bytes & EACH_BYTE(0x7f);
+    uint64_t others = (bytes | ~(low + EACH_BYTE(0x60)) | (low + EACH_BYTE(1))) & EACH_BYTE(0x80);
+
+    return others ? (unsigned)__builtin_ctzll(others) / 8 : 8;
+}
+
+/* Characters of 1 byte. */
+static uint64_t ascii_run(const uint8_t *bytes, uint64_t size)
+{
+    uint64_t count = 0;
+
+    for (;;) {
+        while (count + 8 <= size) {
+            unsigned here = printable(hs_load_u64(bytes + count));
+
+            count += here;
+            if (here < 8)
+                break;
+        }
+        if (count == size || !is_letter(bytes[count]))
+            return count;
+        count++;
+    }
+}
+
+/* Characters of 2 bytes. */
+static uint64_t utf16_run(const uint8_t *bytes, uint64_t size)
+{
+    uint64_t count = 0;
+
+    for (;;) {
+        /* Four of ASCII at once: their low bytes are printable, and so is a space in the place of a high one of 0. */
+        while (2 * count + 8 <= size) {
+            uint64_t units = hs_load_u64(bytes + 2 * count);
+
+            if ((units & UINT64_C(0xff00ff00ff00ff00)) || printable(units | UINT64_C(0x2000200020002000)) < 8)
+                break;
+            count += 4;
+        }
+        if (2 * count + 1 >= size || !is_unit(hs_load_u16(bytes + 2 * count)))
+            return count;
+        count++;
+    }
+}
+
 /* Length of the text at user offset `off`, in characters of `width` bytes; see HS_FILTER_ASCII and HS_FILTER_UTF16. Only
  * what is mapped together with the header is looked at. */
 static struct value text_run(const struct hs_filter *filter, const struct hs_spot *spot, int64_t off, unsigned width)
 {
     const struct hs_extent *extent = spot->extent;
     const uint8_t *bytes;
-    uint64_t at, size, count = 0;
+    uint64_t at, size, count;
 
     if (extent->kind != HS_EXTENT_RUN || off < 0 || (uint64_t)off > spot->brief.size)
         return missing;
@@ -80,12 +129,10 @@ static struct value text_run(const struct hs_filter *filter, const struct hs_spo
         size = extent->size - at;
     bytes = extent->bytes + at;
     if (width == 1) {
-        while (count < size && is_letter(bytes[count]))
-            count++;
+        count = ascii_run(bytes, size);
         return present(count == size || bytes[count] == 0 ? count : 0);
     }
-    while (2 * count + 1 < size && is_unit(hs_load_u16(bytes + 2 * count)))
-        count++;
+    count = utf16_run(bytes, size);
     return present(2 * count + 1 >= size || hs_load_u16(bytes + 2 * count) == 0 ? count : 0);
 }
 
@@ -416,31 +463,50 @@ static uint64_t met_of(const struct hs_filter *filter, const struct hs_instructi
     return met;
 }
 
-/* The same for a test of user bytes at one offset: most lie where nothing else has to be asked. */
-static uint64_t reads_met(const struct hs_filter *filter, const struct hs_instruction *test,
-                          const struct hs_spot *spots, uint64_t asked)
+/* The same for a test of `size` user bytes at one offset. Always inline: what does not change is asked once. */
+__attribute__((always_inline)) static inline uint64_t reads_met_of(const struct hs_filter *filter,
+                                                                   const struct hs_instruction *test,
+                                                                   const struct hs_spot *spots, uint64_t asked,
+                                                                   unsigned size, bool among)
 {
-    const unsigned unit = filter->blocks->heaps->unit;
-    const unsigned size = (unsigned)(test->field < 0 ? -test->field : test->field);
     const uint64_t off = (uint64_t)test->off, end = off + size;
+    const int64_t wanted = test->value;
     uint64_t met = 0;
 
-    if (test->field < 0 || test->off < 0 || test->off > INT32_MAX)
-        return met_of(filter, test, spots, asked);
     for (uint64_t left = asked; left; left &= left - 1) {
         unsigned i = (unsigned)__builtin_ctzll(left);
-        const struct hs_extent *extent = spots[i].extent;
-        bool is;
+        int64_t number;
 
         if (spots[i].brief.size < end)
             continue;
-        if (extent && extent->kind == HS_EXTENT_RUN && spots[i].off + unit + end <= extent->size)
-            is = is_wanted(test, (int64_t)load_user(extent->bytes + spots[i].off + unit + off, size));
-        else
-            is = is_met(filter, test, &spots[i]);
-        met |= (uint64_t)is << i;
+        if (!spots[i].user) {
+            met |= (uint64_t)is_met(filter, test, &spots[i]) << i;
+            continue;
+        }
+        number = (int64_t)load_user(spots[i].user + off, size);
+        met |= (uint64_t)(among ? is_wanted(test, number) : number == wanted) << i;
     }
     return met;
+}
+
+static uint64_t reads_met(const struct hs_filter *filter, const struct hs_instruction *test,
+                          const struct hs_spot *spots, uint64_t asked)
+{
+    bool among = test->code == HS_RUN_READ_AMONG;
+
+    if (test->field < 0 || test->off < 0 || test->off > INT32_MAX)
+        return met_of(filter, test, spots, asked);
+    switch (among ? -test->field : test->field) {
+    case 1: return reads_met_of(filter, test, spots, asked, 1, false);
+    case 2: return reads_met_of(filter, test, spots, asked, 2, false);
+    case 4: return reads_met_of(filter, test, spots, asked, 4, false);
+    case 8: return reads_met_of(filter, test, spots, asked, 8, false);
+    case -1: return reads_met_of(filter, test, spots, asked, 1, true);
+    case -2: return reads_met_of(filter, test, spots, asked, 2, true);
+    case -4: return reads_met_of(filter, test, spots, asked, 4, true);
+    case -8: return reads_met_of(filter, test, spots, asked, 8, true);
+    default: return met_of(filter, test, spots, asked);
+    }
 }
 
 #define BROUGHT 16u /* user bytes that a cursor brings into the cache with the header */
@@ -500,9 +566,11 @@ _Static_assert(HS_BATCH <= 64, "a word has a bit for each block of a batch");
  * processor that guesses the way of each block would often guess wrong. */
 uint64_t hs_filter_batch(const struct hs_filter *filter, const struct hs_spot *spots, size_t count)
 {
-    uint64_t waiting[HS_BATCHED_MAX] = {0}; /* before each instruction, a bit a block */
+    uint64_t waiting[HS_BATCHED_MAX]; /* before each instruction, a bit a block */
     uint64_t all = UINT64_MAX >> (64 - count), found = 0, brought = BROUGHT;
 
+    for (size_t i = 0; i < filter->count && i < HS_BATCHED_MAX; i++)
+        waiting[i] = 0; /* not all of them: programs are short */
     waiting[0] = all;
     for (size_t i = 0; i < filter->count && i < HS_BATCHED_MAX; i++) {
         const struct hs_instruction *test = &filter->code[i];

@@ -29,9 +29,9 @@ struct hs_spot {
         uint64_t off;     /* of its header in the extent */
         uint64_t summary; /* plain */
     };
+    const uint8_t *user; /* its user bytes; NULL: not all are mapped side by side. Plain: the first 4 of them */
     struct hs_brief brief;
     uint32_t id;
-    uint32_t first; /* plain: its first 4 user bytes, see hs_summary_firsts */
 };
 
 /* Where the user bytes of a block that is no hole begin in its extent. */
@@ -48,8 +48,10 @@ struct hs_set_cursor {
     const uint64_t *words; /* NULL: by states */
     unsigned states;
     uint32_t to;
-    const struct hs_set *set;  /* plain: the set and the summaries of all blocks, else NULL; */
-    const uint64_t *summaries; /* `word` is the next of the set's */
+    const uint64_t *made;       /* summaries of all blocks, if they were made already: headers need no look then */
+    struct hs_summing *summing; /* NULL, or takes each block that is looked at */
+    const struct hs_set *set;   /* plain: the set and the summaries of all blocks, else NULL; */
+    const uint64_t *summaries;  /* `word` is the next of the set's */
     size_t word;
 };
 

@@ -42,6 +42,8 @@ void hs_set_cursor_init(struct hs_set_cursor *cursor, const struct hs_set *set, 
     bool settled = atomic_load_explicit(&set->settled, memory_order_acquire);
 
     cursor->summaries = NULL;
+    cursor->made = hs_blocks_summaries_made(set->blocks);
+    cursor->summing = NULL;
     cursor->words = settled ? set->words : NULL;
     cursor->states = settled ? ALL_STATES : set->states;
     cursor->to = to < set->to ? to : set->to;
@@ -110,8 +112,18 @@ void hs_set_cursor_init_plain(struct hs_set_cursor *cursor, const struct hs_set 
     *cursor = (struct hs_set_cursor){.set = set, .summaries = summaries, .word = from / 64, .to = to};
 }
 
+/* The user bytes of a spot that is not plain, if they are mapped side by side. */
+static inline const uint8_t *user_of(const struct hs_heaps *heaps, const struct hs_spot *spot)
+{
+    uint64_t at = spot->off + heaps->unit;
+
+    return spot->extent->kind == HS_EXTENT_RUN && at + spot->brief.size <= spot->extent->size ? spot->extent->bytes + at
+                                                                                              : NULL;
+}
+
 /* A plain spot where the summary says enough of a block, else one like any other. */
-static void take_plain(const struct hs_blocks *blocks, uint32_t id, uint64_t summary, struct hs_spot *spot)
+static void take_plain(const struct hs_blocks *blocks, uint32_t id, uint64_t summary, const uint32_t *first,
+                       struct hs_spot *spot)
 {
     struct hs_block_cursor cursor;
 
@@ -119,6 +131,7 @@ static void take_plain(const struct hs_blocks *blocks, uint32_t id, uint64_t sum
     if (summary & HS_SUMMARY_HAS_FIRST) {
         spot->extent = NULL;
         spot->summary = summary;
+        spot->user = (const uint8_t *)first;
         hs_summary_brief(blocks, id, summary, &spot->brief);
         return;
     }
@@ -127,6 +140,7 @@ static void take_plain(const struct hs_blocks *blocks, uint32_t id, uint64_t sum
     spot->extent = cursor.extent;
     spot->off = cursor.off;
     hs_block_brief(blocks->heaps, spot->extent, spot->off, &spot->brief);
+    spot->user = user_of(blocks->heaps, spot);
 }
 
 /* The blocks of the next word that has any. */
@@ -143,8 +157,7 @@ static size_t take_word(struct hs_set_cursor *cursor, struct hs_spot *spots)
         for (uint64_t bits = hs_set_bits(cursor->set, summaries, cursor->word++); bits; bits &= bits - 1) {
             uint32_t id = first_id + (uint32_t)__builtin_ctzll(bits);
 
-            spots[count].first = firsts[id];
-            take_plain(blocks, id, summaries[id], &spots[count++]);
+            take_plain(blocks, id, summaries[id], &firsts[id], &spots[count++]);
         }
     }
     return count;
@@ -160,10 +173,18 @@ size_t hs_set_cursor_take(struct hs_set_cursor *cursor, struct hs_spot *spots)
     heaps = cursor->block.blocks->heaps;
     while (kept == 0 && (found = find(cursor, spots)) > 0) {
         for (size_t i = 0; i < found; i++) {
+            struct hs_spot *spot = &spots[kept];
+
             if (kept < i)
-                spots[kept] = spots[i];
-            hs_block_brief(heaps, spots[kept].extent, spots[kept].off, &spots[kept].brief);
-            kept += cursor->states >> spots[kept].brief.state & 1;
+                *spot = spots[i];
+            if (cursor->made)
+                hs_summary_brief(cursor->block.blocks, spot->id, cursor->made[spot->id], &spot->brief);
+            else
+                hs_block_brief(heaps, spot->extent, spot->off, &spot->brief);
+            spot->user = user_of(heaps, spot);
+            if (cursor->summing)
+                hs_summing_take(cursor->summing, spot->extent, spot->off, spot->id, &spot->brief);
+            kept += cursor->states >> spot->brief.state & 1;
         }
     }
     return kept;

@@ -3,7 +3,9 @@
 
 struct where_pass {
     const struct hs_set *from;
-    const uint64_t *summaries; /* every filter is plain: no block is looked at */
+    const uint64_t *summaries;  /* every filter is plain: no block is looked at */
+    struct hs_summing *summing; /* all blocks are looked at, and their summaries are expected; */
+    atomic_bool passed_over;    /* but some were not after all, as somebody settled the set */
     const struct hs_filter *const *filters;
     struct hs_set **to;
     size_t count;
@@ -44,6 +46,10 @@ static void where_shard(void *context, size_t shard)
         hs_set_cursor_init_plain(&cursor, pass->from, pass->summaries, from, to);
     else
         hs_set_cursor_init(&cursor, pass->from, from, to);
+    if (pass->summing && cursor.words)
+        atomic_store(&pass->passed_over, true);
+    else
+        cursor.summing = pass->summing;
     while (!hs_job_stopped(pass->job) && (taken = hs_set_cursor_take(&cursor, spots)) > 0) {
         uint32_t id = spots[taken - 1].id;
 
@@ -69,6 +75,12 @@ static bool all_plain(const struct hs_filter *const *filters, size_t count)
     return true;
 }
 
+/* Whether a pass over a set looks at every block of the dump, also at those that do not belong to it. */
+static bool is_all(const struct hs_set *set)
+{
+    return set->from == 0 && set->to == set->blocks->count && !atomic_load(&set->settled);
+}
+
 enum hs_status hs_set_where_each(const struct hs_set *set, const struct hs_filter *const *filters, size_t count,
                                  struct hs_job *job, struct hs_set **sets_ret, struct hs_error *err)
 {
@@ -88,8 +100,11 @@ enum hs_status hs_set_where_each(const struct hs_set *set, const struct hs_filte
     if (status == HS_OK) {
         if (all_plain(filters, count))
             pass.summaries = hs_blocks_summaries_made(set->blocks);
+        if (!pass.summaries && is_all(set))
+            pass.summing = hs_summing_begin(set->blocks);
         hs_job_start(job, set->to - set->from);
         hs_set_parallel(set, where_shard, &pass);
+        hs_summing_end(pass.summing, !hs_job_stopped(job) && !atomic_load(&pass.passed_over));
         if (hs_job_stopped(job))
             status = hs_fail(err, HS_ERR_CANCELLED, HS_NO_OFF, HS_NO_VA, "stopped while filtering blocks");
     }

@@ -80,8 +80,8 @@ function recognisers.run(found, dump)
     end
     if #tasks == 0 then return notes, facts end
     local busy = dump:blocks { state = "busy" }
+    core.expect_summaries(dump) -- what recognisers do then asks for little else of most blocks
     look_all(busy, tasks, failed)
-    core.summarise(dump)
     for _, task in ipairs(tasks) do
         if not task.failed then
             core.set_label_source(task.plugin.name)

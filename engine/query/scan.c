@@ -5,6 +5,7 @@
  * is either one bit a block for each source and aim, or a list. */
 #include "query/query.h"
 
+#include "query/pointed.h"
 #include "query/scan.h"
 
 #include <assert.h>
@@ -35,6 +36,14 @@ struct piece {
     const char *name;
 };
 
+/* The first test: values in [low, low + span) whose granule's bit is set; without granules, all of them. */
+struct test {
+    hs_va low;
+    uint64_t span;
+    unsigned shift;
+    uint64_t *granules;
+};
+
 /* What one look over memory needs. */
 struct look {
     struct hs_dump *dump;
@@ -42,18 +51,14 @@ struct look {
     struct hs_job *job;
     unsigned pointer;
 
-    /* The first test: values in [low, low + span) whose granule's bit is set. */
-    hs_va low;
-    uint64_t span;
-    unsigned shift;
-    uint64_t *granules;
-
+    struct test test;
     struct piece *pieces;
     size_t piece_count, piece_capacity;
     const struct hs_set *from; /* blocks to look into */
 
     /* Results: bits for blocks, or a list. */
     struct hs_scan *scan;
+    struct hs_pointed pointed; /* where pointers in blocks lead to, as far as it takes them; else in `scan` already */
     struct hs_references *list;
     uint32_t target_id; /* list: block that the range belongs to, UINT32_MAX if none */
     pthread_mutex_t lock;
@@ -68,72 +73,49 @@ struct hs_references {
 
 /* ---- what counts as a pointer ---- */
 
-static void mark(struct look *look, hs_va va, uint64_t size)
+static void mark(struct test *test, hs_va va, uint64_t size)
 {
-    uint64_t at = va - look->low, first = at >> look->shift, last;
+    uint64_t at = va - test->low, first = at >> test->shift, last;
 
-    if (at >= look->span || size == 0)
+    if (at >= test->span || size == 0)
         return;
-    last = (at + (size < look->span - at ? size : look->span - at) - 1) >> look->shift;
+    last = (at + (size < test->span - at ? size : test->span - at) - 1) >> test->shift;
     for (uint64_t granule = first; granule <= last; granule++)
-        look->granules[granule / 64] |= UINT64_C(1) << (granule % 64);
+        test->granules[granule / 64] |= UINT64_C(1) << (granule % 64);
 }
 
-/* Marks where the blocks of a set lie. */
-static void mark_blocks(struct look *look, const struct hs_set *set)
+/* The first test for blocks. */
+static bool test_blocks(struct test *test, const struct hs_heaps *heaps)
 {
-    struct hs_set_cursor cursor;
-    struct hs_spot spots[HS_BATCH];
-    size_t count;
-
-    hs_set_cursor_init(&cursor, set, set->from, set->to);
-    while ((count = hs_set_cursor_take(&cursor, spots)) > 0)
-        for (size_t i = 0; i < count; i++)
-            if (spots[i].extent->kind == HS_EXTENT_RUN)
-                mark(look, spots[i].extent->va + spots[i].off, spots[i].brief.total);
-            else if (spots[i].extent->kind != HS_EXTENT_HOLE)
-                mark(look, spots[i].extent->va, spots[i].extent->size);
-}
-
-#define FEW 4u /* a set with no more than such a part of all blocks is looked for alone */
-
-/* The first test for blocks: of `targets`, or all. */
-static bool set_granules(struct look *look, const struct hs_set *targets)
-{
-    const struct hs_heaps *heaps = look->blocks->heaps;
     size_t count = heaps->extents_by_va_count;
     const struct hs_extent *last = count ? &heaps->extents[heaps->extents_by_va[count - 1].idx] : NULL;
-    bool few = targets && targets->count <= look->blocks->count / FEW;
 
     assert(!count || heaps->extents);
-    look->low = count ? heaps->extents_by_va[0].va : 0;
-    look->span = last ? last->va + last->size - look->low : 0;
-    look->shift = few ? 6 : 12;
-    while (look->span >> look->shift >= GRANULES_MAX)
-        look->shift++;
-    look->granules = calloc((size_t)((look->span >> look->shift) / 64 + 1), sizeof *look->granules);
-    if (!look->granules)
+    test->low = count ? heaps->extents_by_va[0].va : 0;
+    test->span = last ? last->va + last->size - test->low : 0;
+    test->shift = 12;
+    while (test->span >> test->shift >= GRANULES_MAX)
+        test->shift++;
+    test->granules = calloc((size_t)((test->span >> test->shift) / 64 + 1), sizeof *test->granules);
+    if (!test->granules)
         return false;
-    if (few)
-        mark_blocks(look, targets);
-    for (size_t i = 0; i < count && !few; i++) {
+    for (size_t i = 0; i < count; i++) {
         const struct hs_extent *extent = &heaps->extents[heaps->extents_by_va[i].idx];
 
         if (extent->kind != HS_EXTENT_HOLE)
-            mark(look, extent->va, extent->size);
+            mark(test, extent->va, extent->size);
     }
     return true;
 }
 
-/* The first test for a list: one range, no granules. */
-static inline bool may_point(const struct look *look, hs_va value)
+static inline bool may_point(const struct test *test, hs_va value)
 {
-    uint64_t at = value - look->low;
+    uint64_t at = value - test->low;
 
-    if (at >= look->span)
+    if (at >= test->span)
         return false;
-    at >>= look->shift;
-    return !look->granules || (look->granules[at / 64] >> (at % 64) & 1);
+    at >>= test->shift;
+    return !test->granules || (test->granules[at / 64] >> (at % 64) & 1);
 }
 
 static enum hs_aim aim_of(const struct look *look, const struct hs_extent *extent, uint64_t off, hs_va value)
@@ -171,35 +153,58 @@ static void add_to_list(struct look *look, const struct hs_reference *reference)
 }
 
 /* Pointers of one piece, or of blocks of one shard, that are still to be followed. One by one, each would wait for the
- * memory of the index and hold up the next. */
+ * memory of what it leads to and hold up the next. */
 #define HITS 64u
 struct hits {
     struct look *look;
     const struct piece *piece;
+    hs_va own_va; /* of the block that is looked into: what points there does not count; */
+    uint64_t own_size;
+    uint32_t holder;                /* its id; UINT32_MAX: memory of no block */
+    const struct hs_extent *extent; /* the last pointer led there */
+    uint64_t *units, *inside;       /* of that, in look->pointed */
     size_t count;
-    struct {
-        hs_va value;
-        uint32_t holder; /* block it stands in; UINT32_MAX: in none */
-    } hits[HITS];
+    hs_va values[HITS];
 };
 
-/* Sets the bits of the blocks that the hits point to. */
+/* Where the bit of what a value leads to is; NULL: it leads to no block. */
+static uint64_t *bit_of(struct hits *hits, hs_va value, uint64_t *bit_ret)
+{
+    const struct look *look = hits->look;
+    const struct hs_heaps *heaps = look->blocks->heaps;
+    const struct hs_extent *extent = hits->extent;
+    uint64_t off;
+    uint32_t id;
+
+    if (look->pointed.units && hits->piece->source == HS_SOURCE_BLOCK &&
+        (!extent || value - extent->va >= extent->size)) {
+        size_t below = hs_heaps_extent_below(heaps, value);
+
+        extent = hits->extent = below == SIZE_MAX ? NULL : &heaps->extents[heaps->extents_by_va[below].idx];
+        hits->units = extent ? look->pointed.units[extent - heaps->extents] : NULL;
+        hits->inside = extent ? look->pointed.inside[extent - heaps->extents] : NULL;
+    }
+    if (hits->units && value - extent->va < extent->size) {
+        uint64_t unit = (value - extent->va) >> heaps->unit_shift;
+
+        *bit_ret = UINT64_C(1) << (unit % 64);
+        return &(value % heaps->unit == 0 ? hits->units : hits->inside)[unit / 64];
+    }
+    extent = hs_blocks_locate(look->blocks, value, &id, &off);
+    *bit_ret = UINT64_C(1) << (id % 64);
+    return extent ? &look->scan->words[hits->piece->source][aim_of(look, extent, off, value)][id / 64] : NULL;
+}
+
+/* Sets the bits of what the hits lead to. */
 static void follow(struct hits *hits)
 {
-    struct look *look = hits->look;
     uint64_t *words[HITS], bits[HITS];
     size_t count = 0;
 
     for (size_t i = 0; i < hits->count; i++) {
-        hs_va value = hits->hits[i].value;
-        uint64_t off;
-        uint32_t id;
-        const struct hs_extent *extent = hs_blocks_locate(look->blocks, value, &id, &off);
-
-        if (!extent || id == hits->hits[i].holder)
+        words[count] = bit_of(hits, hits->values[i], &bits[count]);
+        if (!words[count])
             continue;
-        words[count] = &look->scan->words[hits->piece->source][aim_of(look, extent, off, value)][id / 64];
-        bits[count] = UINT64_C(1) << (id % 64);
         hs_prefetch(words[count++]);
     }
     for (size_t i = 0; i < count; i++)
@@ -208,7 +213,7 @@ static void follow(struct hits *hits)
     hits->count = 0;
 }
 
-static void list_hit(const struct hits *hits, uint32_t holder, hs_va va, hs_va value)
+static void list_hit(const struct hits *hits, hs_va va, hs_va value)
 {
     struct look *look = hits->look;
     const struct piece *piece = hits->piece;
@@ -220,55 +225,56 @@ static void list_hit(const struct hits *hits, uint32_t holder, hs_va va, hs_va v
         .aim = extent ? aim_of(look, extent, off, value) : HS_AIM_INTERIOR,
         .va = va,
         .value = value,
-        .block_id = holder,
+        .block_id = hits->holder,
         .thread_idx = piece->thread_idx,
         .module_idx = piece->module_idx,
         .name = piece->name,
     };
 
-    if (holder == UINT32_MAX || holder != look->target_id)
+    if (hits->holder == UINT32_MAX || hits->holder != look->target_id)
         add_to_list(look, &reference);
 }
 
-/* A value that passed the first test, found at `va`, in block `holder` (UINT32_MAX: in none). */
-static inline void found(struct hits *hits, uint32_t holder, hs_va va, hs_va value)
+/* A value that passed the first test, found at `va`. */
+static inline void found(struct hits *hits, hs_va va, hs_va value)
 {
     if (hits->look->list) {
-        list_hit(hits, holder, va, value);
+        list_hit(hits, va, value);
         return;
     }
-    hits->hits[hits->count].value = value;
-    hits->hits[hits->count++].holder = holder;
+    if (value - hits->own_va < hits->own_size)
+        return;
+    hits->values[hits->count++] = value;
     if (hits->count == HITS)
         follow(hits);
 }
 
 /* Looks at every aligned word of memory that lies together; gives how many bytes it has looked at. */
-static uint64_t look_at_bytes(struct hits *hits, uint32_t holder, hs_va va, const uint8_t *bytes, uint64_t size)
+static uint64_t look_at_bytes(struct hits *hits, hs_va va, const uint8_t *bytes, uint64_t size)
 {
-    const struct look *look = hits->look;
+    const struct test test = hits->look->test; /* a copy: what is found is written to memory, and could be anything */
     uint64_t at = 0;
 
-    if (look->pointer == 4) {
+    if (hits->look->pointer == 4) {
         for (; at + 4 <= size; at += 4) {
             hs_va value = hs_load_u32(bytes + at);
 
-            if (may_point(look, value))
-                found(hits, holder, va + at, value);
+            if (may_point(&test, value))
+                found(hits, va + at, value);
         }
     } else {
         for (; at + 8 <= size; at += 8) {
             hs_va value = hs_load_u64(bytes + at);
 
-            if (may_point(look, value))
-                found(hits, holder, va + at, value);
+            if (may_point(&test, value))
+                found(hits, va + at, value);
         }
     }
     return at;
 }
 
 /* Looks at every aligned word of [va, end). */
-static void look_at(struct hits *hits, uint32_t holder, hs_va va, hs_va end)
+static void look_at(struct hits *hits, hs_va va, hs_va end)
 {
     struct look *look = hits->look;
     const unsigned pointer = look->pointer;
@@ -282,8 +288,8 @@ static void look_at(struct hits *hits, uint32_t holder, hs_va va, hs_va end)
             hs_va value;
             size_t next;
 
-            if (size && hs_space_pointer(&look->dump->space, va, &value) && may_point(look, value))
-                found(hits, holder, va, value);
+            if (size && hs_space_pointer(&look->dump->space, va, &value) && may_point(&look->test, value))
+                found(hits, va, value);
             next = size ? 0 : hs_space_range_from(&look->dump->space, va);
             if (size)
                 va += pointer;
@@ -293,7 +299,7 @@ static void look_at(struct hits *hits, uint32_t holder, hs_va va, hs_va end)
                 va = (look->dump->space.ranges[next].va + pointer - 1) / pointer * pointer;
             continue;
         }
-        va += look_at_bytes(hits, holder, va, view.bytes, size);
+        va += look_at_bytes(hits, va, view.bytes, size);
     }
 }
 
@@ -391,11 +397,10 @@ static void look_at_registers(struct look *look)
 
         for (unsigned r = 0; hs_process_register(process, i, r, &reg) == HS_OK; r++) {
             struct piece piece = {HS_SOURCE_REGISTER, 0, 0, (uint32_t)i, UINT32_MAX, reg.name};
+            struct hits hits = {.look = look, .piece = &piece, .holder = UINT32_MAX};
 
-            struct hits hits = {.look = look, .piece = &piece};
-
-            if (reg.size == look->pointer && may_point(look, reg.value))
-                found(&hits, UINT32_MAX, 0, reg.value);
+            if (reg.size == look->pointer && may_point(&look->test, reg.value))
+                found(&hits, 0, reg.value);
             follow(&hits);
         }
     }
@@ -417,10 +422,13 @@ static void look_at_shard(struct look *look, size_t shard)
             uint64_t off = hs_spot_user_off(heaps, spot);
             hs_va user = extent->va + off;
 
-            if (extent->kind == HS_EXTENT_RUN && off + spot->brief.size <= extent->size && user % look->pointer == 0)
-                look_at_bytes(&hits, spot->id, user, extent->bytes + off, spot->brief.size);
+            hits.holder = spot->id;
+            hits.own_va = extent->kind == HS_EXTENT_RUN ? extent->va + spot->off : extent->va;
+            hits.own_size = extent->kind == HS_EXTENT_RUN ? spot->brief.total : extent->size;
+            if (spot->user && user % look->pointer == 0)
+                look_at_bytes(&hits, user, spot->user, spot->brief.size);
             else if (extent->kind != HS_EXTENT_HOLE)
-                look_at(&hits, spot->id, user, user + spot->brief.size);
+                look_at(&hits, user, user + spot->brief.size);
         }
     }
     follow(&hits);
@@ -435,9 +443,9 @@ static void look_item(void *context, size_t item)
         return;
     if (item < look->piece_count) {
         const struct piece *piece = &look->pieces[item];
-        struct hits hits = {.look = look, .piece = piece};
+        struct hits hits = {.look = look, .piece = piece, .holder = UINT32_MAX};
 
-        look_at(&hits, UINT32_MAX, piece->va, piece->end);
+        look_at(&hits, piece->va, piece->end);
         follow(&hits);
     } else {
         look_at_shard(look, item - look->piece_count);
@@ -470,44 +478,53 @@ static enum hs_status run(struct look *look, bool all_sources, struct hs_error *
         return hs_fail_memory(err, "the search for pointers");
     if (hs_job_stopped(look->job))
         return hs_fail(err, HS_ERR_CANCELLED, HS_NO_OFF, HS_NO_VA, "stopped while searching for pointers");
+    if (look->pointed.units)
+        hs_pointed_blocks(&look->pointed, look->dump->thread_count, look->scan->words[HS_SOURCE_BLOCK]);
     return HS_OK;
 }
 
 static void look_deinit(struct look *look)
 {
     pthread_mutex_destroy(&look->lock);
-    free(look->granules);
+    hs_pointed_deinit(&look->pointed);
+    free(look->test.granules);
     free(look->pieces);
 }
 
 /* ---- bits for blocks ---- */
 
-static struct hs_scan *scan_new(uint32_t block_count)
+/* With bits for these sources. */
+static struct hs_scan *scan_new(uint32_t block_count, unsigned sources)
 {
-    const size_t maps = (size_t)HS_SOURCE_COUNT * HS_AIM_COUNT;
-    const size_t words = (size_t)block_count / 64 + 1;
-    struct hs_scan *scan = calloc(1, sizeof *scan + maps * words * sizeof(uint64_t));
+    const size_t words = (size_t)block_count / 64 + 1, all = hs_popcount(sources) * HS_AIM_COUNT * words;
+    struct hs_scan *scan = hs_alloc_touched(sizeof *scan + all * sizeof(uint64_t));
+    uint64_t *next = scan ? scan->bits : NULL;
 
-    for (size_t i = 0; scan && i < maps; i++)
-        scan->words[i / HS_AIM_COUNT][i % HS_AIM_COUNT] = scan->bits + i * words;
+    for (unsigned source = 0; scan && source < HS_SOURCE_COUNT; source++)
+        for (unsigned aim = 0; (sources >> source & 1) && aim < HS_AIM_COUNT; aim++, next += words)
+            scan->words[source][aim] = next;
     return scan;
 }
 
-/* Looks into the blocks of `from` and, unless there are targets, into everything else. Of blocks that are no targets it
- * need not find out whether something points to them; NULL: all are. */
-static enum hs_status scan_run(struct hs_dump *dump, const struct hs_set *from, const struct hs_set *targets,
-                               struct hs_job *job, struct hs_scan **scan_ret, struct hs_error *err)
+#define MANY 64u /* a set with such a part of all blocks is worth bits for their heaps */
+
+/* Looks into the blocks of `from` and, if that is wanted, into everything else. */
+static enum hs_status scan_run(struct hs_dump *dump, const struct hs_set *from, bool all_sources, struct hs_job *job,
+                               struct hs_scan **scan_ret, struct hs_error *err)
 {
     struct look look = {
         .dump = dump, .blocks = from->blocks, .job = job, .from = from, .pointer = dump->space.pointer_size};
-    enum hs_status status;
+    unsigned sources = all_sources ? (1u << HS_SOURCE_COUNT) - 1 : 1u << HS_SOURCE_BLOCK;
+    enum hs_status status = HS_OK;
 
     pthread_mutex_init(&look.lock, NULL);
-    look.scan = scan_new(from->blocks->count);
-    if (!look.scan || !set_granules(&look, targets))
+    look.scan = scan_new(from->blocks->count, sources);
+    if (!look.scan || !test_blocks(&look.test, look.blocks->heaps))
         status = hs_fail_memory(err, "the search for pointers");
-    else
-        status = run(&look, !targets, err);
+    else if (from->count >= from->blocks->count / MANY)
+        status = hs_pointed_init(&look.pointed, from->blocks, err);
+    if (status == HS_OK)
+        status = run(&look, all_sources, err);
     if (status == HS_OK)
         *scan_ret = look.scan;
     else
@@ -540,7 +557,7 @@ enum hs_status hs_dump_scan(struct hs_dump *dump, struct hs_job *job, const stru
     status = busy_blocks(dump, job, &busy, err);
     if (status != HS_OK)
         return status;
-    status = scan_run(dump, busy, NULL, job, &scan, err);
+    status = scan_run(dump, busy, true, job, &scan, err);
     hs_set_destroy(busy);
     if (status != HS_OK)
         return status;
@@ -585,7 +602,7 @@ enum hs_status hs_set_referenced(const struct hs_set *set, const struct hs_refer
         return hs_fail_memory(err, "a set of blocks");
     if (from)
         sources = 1u << HS_SOURCE_BLOCK;
-    status = from ? scan_run(set->dump, from, set, job, &own, err) : hs_dump_scan(set->dump, job, &scan, err);
+    status = from ? scan_run(set->dump, from, false, job, &own, err) : hs_dump_scan(set->dump, job, &scan, err);
     if (status == HS_OK) {
         bool settled = atomic_load(&set->settled);
 
@@ -619,8 +636,7 @@ enum hs_status hs_dump_references(struct hs_dump *dump, hs_va from, hs_va to, si
 {
     struct look look = {.dump = dump,
                         .job = job,
-                        .low = from,
-                        .span = to > from ? to - from : 0,
+                        .test = {.low = from, .span = to > from ? to - from : 0},
                         .target_id = UINT32_MAX,
                         .pointer = dump->space.pointer_size};
     struct hs_set *busy;

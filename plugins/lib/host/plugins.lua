@@ -211,35 +211,48 @@ end
 
 local function by_name(a, b) return a.name < b.name end
 
--- All plugins of the folders: { list = in the order of their names, by_name =, failed = { { shown =, message = } } }.
--- Of two with one name the one in the folder that comes first counts: a user's own may stand for a bundled one.
--- `make_env(plugin)` makes the globals of a plugin's file.
-function plugins.load(plugin_dirs, data_dir, make_env)
-    local found = { list = {}, by_name = {}, failed = {} }
-    for _, dir in ipairs(plugin_dirs) do
-        local bundled = dir == data_dir .. "/plugins"
-        local names = core.list_dir(dir)
-        if not names then
-            found.failed[#found.failed + 1] = { shown = dir, message = dir .. ": no such folder of plugins" }
-        end
-        for _, file in ipairs(names or {}) do
-            local stem = file:match "^([%w_-]+)%.lua$"
-            if stem then
-                local path = dir .. "/" .. file
-                local plugin, message = load_plugin({
-                    path = path, dir = dir, bundled = bundled, shown = bundled and "plugins/" .. file or path,
-                }, make_env)
-                if not plugin then
-                    found.failed[#found.failed + 1] = { shown = path, stem = stem, message = message }
-                elseif not found.by_name[plugin.name] then
-                    found.by_name[plugin.name] = plugin
-                    found.list[#found.list + 1] = plugin
-                end
+-- Adds what the files of a folder are whose names `wanted` is true for.
+local function load_folder(found, dir, data_dir, make_env, wanted)
+    local bundled = dir == data_dir .. "/plugins"
+    local names = core.list_dir(dir)
+    if not names then
+        found.failed[#found.failed + 1] = { shown = dir, message = dir .. ": no such folder of plugins" }
+    end
+    for _, file in ipairs(names or {}) do
+        local stem = file:match "^([%w_-]+)%.lua$"
+        if stem and wanted(stem, bundled) then
+            local path = dir .. "/" .. file
+            local plugin, message = load_plugin({
+                path = path, dir = dir, bundled = bundled, shown = bundled and "plugins/" .. file or path,
+            }, make_env)
+            if not plugin then
+                found.failed[#found.failed + 1] = { shown = path, stem = stem, message = message }
+            elseif not found.by_name[plugin.name] then
+                found.by_name[plugin.name] = plugin
+                found.list[#found.list + 1] = plugin
             end
         end
     end
     table.sort(found.list, by_name)
+end
+
+local function is_bundled_command(stem, bundled) return bundled and stem:find "^command_" ~= nil end
+
+-- The plugins of the folders: { list = in the order of their names, by_name =, failed = { { shown =, message = } } }.
+-- Of two with one name the one in the folder that comes first counts: a user's own may stand for a bundled one. Bundled
+-- commands are left out: only the prompt and lists want them, and a question should not wait for them.
+-- `make_env(plugin)` makes the globals of a plugin's file.
+function plugins.load(plugin_dirs, data_dir, make_env)
+    local found = { list = {}, by_name = {}, failed = {} }
+    for _, dir in ipairs(plugin_dirs) do
+        load_folder(found, dir, data_dir, make_env, function(...) return not is_bundled_command(...) end)
+    end
     return found
+end
+
+-- Adds the bundled commands.
+function plugins.load_commands(found, data_dir, make_env)
+    load_folder(found, data_dir .. "/plugins", data_dir, make_env, is_bundled_command)
 end
 
 -- ---- running ----

@@ -231,7 +231,7 @@ local function plugin_environment(context, plugin)
     return sandbox.new(its_context, surface, function() return nil end)
 end
 
--- The plugins of the folders, loaded when first asked for.
+-- The plugins of the folders, loaded when first asked for; see plugins.load.
 function run.plugins(context)
     if not context.loaded_plugins then
         context.loaded_plugins = plugins.load(context.plugin_dirs, context.data_dir, function(plugin)
@@ -239,6 +239,16 @@ function run.plugins(context)
         end)
     end
     return context.loaded_plugins
+end
+
+-- The same with the bundled commands.
+local function all_plugins(context)
+    local found = run.plugins(context)
+    if not context.has_commands then
+        context.has_commands = true
+        plugins.load_commands(found, context.data_dir, function(plugin) return plugin_environment(context, plugin) end)
+    end
+    return found
 end
 
 local LATE <const> = { dump = true, args = true, report = true, results = true }
@@ -284,7 +294,7 @@ local function new_context(data_dir, common, script, line)
         data_dir = data_dir, common = common, script = script, line = line, globals = {},
         plugin_notes = {}, recognised = setmetatable({}, { __mode = "k" }),
         plugin_dirs = scripts.plugin_dirs(data_dir, common.plugins),
-        all_plugins = run.plugins, run_inside = run.inside, protected = plugins.protected, dump_object = dump_object,
+        all_plugins = all_plugins, run_inside = run.inside, protected = plugins.protected, dump_object = dump_object,
     }
 end
 
@@ -403,7 +413,7 @@ end
 function run.all_plugins(data_dir, common)
     local context = new_context(data_dir, common, { shown = "heapsift", dir = "." }, {})
     prepare_engine(context)
-    return run.plugins(context)
+    return all_plugins(context)
 end
 
 -- Runs a heuristic plugin as if it were a script.

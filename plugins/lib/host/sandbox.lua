@@ -56,6 +56,8 @@ end
 local DATA_FORMS <const> = { "?.lua", "lib/?.lua", "lib/?/init.lua" }
 local BESIDE_FORMS <const> = { "?.lua", "?/init.lua" }
 
+local compiled = {} -- a path: { text =, shown =, code = }; each plugin has copies of its own of what it requires
+
 -- Loads text chunks only. `shown` is how errors name the file.
 function sandbox.load_file(path, shown, env)
     local file, message = io.open(path, "rb")
@@ -64,7 +66,11 @@ function sandbox.load_file(path, shown, env)
     file:close()
     if not text then return nil, path .. ": cannot be read" end
     if text:sub(1, 2) == "#!" then text = "--" .. text end
-    return load(text, "@" .. shown, "t", env)
+    local known = compiled[path]
+    if known and known.text == text and known.shown == shown then return load(known.code, nil, "b", env) end
+    local chunk, wrong = load(text, "@" .. shown, "t", env)
+    if chunk then compiled[path] = { text = text, shown = shown, code = string.dump(chunk) } end
+    return chunk, wrong
 end
 
 local function make_require(context, env, loaded)

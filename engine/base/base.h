@@ -143,11 +143,6 @@ const char *hs_arena_string(struct hs_arena *arena, const char *text);
  * with 64). NULL when out of memory: then it is what it was. */
 void *hs_grow(void *array, size_t count, size_t *capacity, size_t element_size);
 
-/* Zeroed memory for many threads to read and write here and there; for free(). What calloc gives is the kernel's page of
- * zeros until it is written to, and then all threads wait, page after page, until each has the new page in its view.
- * NULL when out of memory. */
-void *hs_alloc_touched(size_t size);
-
 /* Index of the last element of a sorted array whose uint64_t key is at most `key`; SIZE_MAX if there is none. The key
  * lies `key_off` bytes into each element of `element_size`. */
 size_t hs_sorted_find(const void *array, size_t count, size_t element_size, size_t key_off, uint64_t key);
@@ -198,6 +193,11 @@ void hs_parallel(unsigned thread_count, size_t item_count, void (*run)(void *con
  * threads have the same. */
 void hs_parallel_slots(unsigned thread_count, size_t item_count, void (*run)(void *context, size_t item, unsigned slot),
                        void *context);
+
+/* Zeroed memory for many threads to read and write here and there; for free(). What calloc gives is the kernel's page of
+ * zeros until it is written to, and then all threads wait, page after page, until each has the new page in its view.
+ * NULL when out of memory. */
+void *hs_alloc_touched(unsigned thread_count, size_t size);
 
 struct hs_job {
     _Atomic uint64_t done, total;

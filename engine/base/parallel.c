@@ -77,6 +77,30 @@ void hs_parallel(unsigned thread_count, size_t item_count, void (*run)(void *con
     hs_parallel_slots(thread_count, item_count, run_plain, &plain);
 }
 
+#define TOUCH_BYTES ((size_t)1 << 20) /* of one item */
+
+struct touching {
+    uint8_t *memory;
+    size_t size;
+};
+
+static void touch(void *context, size_t item)
+{
+    const struct touching *touching = context;
+    size_t at = item * TOUCH_BYTES, left = touching->size - at;
+
+    memset(touching->memory + at, 0, left < TOUCH_BYTES ? left : TOUCH_BYTES);
+}
+
+void *hs_alloc_touched(unsigned thread_count, size_t size)
+{
+    struct touching touching = {malloc(size), size};
+
+    if (touching.memory)
+        hs_parallel(thread_count, (size + TOUCH_BYTES - 1) / TOUCH_BYTES, touch, &touching);
+    return touching.memory;
+}
+
 struct hs_job *hs_job_create(void)
 {
     return calloc(1, sizeof(struct hs_job));

@@ -96,16 +96,6 @@ void *hs_grow(void *array, size_t count, size_t *capacity, size_t element_size)
     return grown;
 }
 
-void *hs_alloc_touched(size_t size)
-{
-    void *memory = malloc(size);
-
-    /* Not calloc: the compiler must not make one of the two. */
-    if (memory)
-        explicit_bzero(memory, size);
-    return memory;
-}
-
 void hs_map_init(struct hs_map *map)
 {
     memset(map, 0, sizeof *map);

@@ -104,7 +104,7 @@ const struct hs_extent *hs_blocks_locate(const struct hs_blocks *blocks, hs_va v
 
 /* label.c: what somebody says blocks hold. Not for several threads at once. */
 HS_MUST_CHECK enum hs_status hs_blocks_add_label(struct hs_blocks *blocks, const struct hs_label *label,
-                                                 uint16_t *number_ret, struct hs_error *err);
+                                                 unsigned thread_count, uint16_t *number_ret, struct hs_error *err);
 /* Gives block `id` that label unless it has a better one. */
 void hs_blocks_set_label(struct hs_blocks *blocks, uint32_t id, uint16_t number);
 /* Numbers of the labels of all blocks, as the next function gives them; NULL while there are none. */

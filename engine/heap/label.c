@@ -24,14 +24,14 @@ void hs_labels_destroy(struct hs_labels *labels)
     free(labels);
 }
 
-static struct hs_labels *create(uint32_t block_count)
+static struct hs_labels *create(uint32_t block_count, unsigned thread_count)
 {
     struct hs_labels *labels = calloc(1, sizeof *labels);
 
     if (!labels)
         return NULL;
     hs_arena_init(&labels->arena);
-    labels->numbers = hs_alloc_touched(((size_t)block_count + 1) * sizeof *labels->numbers);
+    labels->numbers = hs_alloc_touched(thread_count, ((size_t)block_count + 1) * sizeof *labels->numbers);
     if (!labels->numbers) {
         hs_labels_destroy(labels);
         return NULL;
@@ -59,15 +59,15 @@ static bool grow(struct hs_labels *labels)
     return true;
 }
 
-enum hs_status hs_blocks_add_label(struct hs_blocks *blocks, const struct hs_label *label, uint16_t *number_ret,
-                                   struct hs_error *err)
+enum hs_status hs_blocks_add_label(struct hs_blocks *blocks, const struct hs_label *label, unsigned thread_count,
+                                   uint16_t *number_ret, struct hs_error *err)
 {
     struct hs_labels *labels = blocks->labels;
     struct hs_label kept = {.confidence = label->confidence};
     size_t type = 0;
 
     if (!labels)
-        labels = blocks->labels = create(blocks->count);
+        labels = blocks->labels = create(blocks->count, thread_count);
     if (!labels || !grow(labels))
         return hs_fail_memory(err, "labels");
     if (labels->count == LABELS_MAX)

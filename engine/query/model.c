@@ -246,29 +246,51 @@ double hs_model_seen(const struct hs_model *model, uint32_t clump, uint32_t cand
            log((share * hit + (1 - share) * (1 - hit)) / (share * chance + (1 - share) * (1 - chance) + 1e-12) + 1e-9);
 }
 
-/* Fills model->seen for each clump that has witnesses and lists their stored indexes, each once. */
-static size_t hear_all(struct hs_model *model, uint32_t *list)
+static bool is_first_of_clump(const struct hs_model *model, size_t witness)
+{
+    return witness == 0 || model->witnesses[witness - 1].clump != model->witnesses[witness].clump;
+}
+
+/* Fills model->seen for a clump. */
+static void hear_clump(struct hs_model *model, uint32_t c)
+{
+    uint32_t stored = model->clumps[c].stored, candidates = hs_model_candidates(model, stored);
+
+    for (uint32_t i = 0; i < candidates; i++) {
+        double odds = 0;
+        size_t looked;
+
+        if (hs_model_candidate(model, stored, i) == 0)
+            continue;
+        if (model->opinions->use[HS_EVIDENCE_NEIGHBOURS])
+            odds += hs_model_seen(model, c, i, HS_EVIDENCE_NEIGHBOURS, &looked);
+        if (model->opinions->use[HS_EVIDENCE_LINKS])
+            odds += hs_model_seen(model, c, i, HS_EVIDENCE_LINKS, &looked);
+        model->seen[model->clumps[c].odds + i] = (float)odds;
+    }
+}
+
+#define HEARING_ITEM 1024u /* witnesses */
+
+/* Clumps whose first witness is of an item. */
+static void hear_item(void *context, size_t item)
+{
+    struct hs_model *model = context;
+    size_t end = (item + 1) * HEARING_ITEM;
+
+    for (size_t w = item * HEARING_ITEM; w < end && w < model->witness_count; w++)
+        if (is_first_of_clump(model, w))
+            hear_clump(model, model->witnesses[w].clump);
+}
+
+/* Lists the stored indexes that witnesses speak of, each once. */
+static size_t list_heard(const struct hs_model *model, uint32_t *list)
 {
     size_t count = 0;
 
     for (size_t w = 0; w < model->witness_count; w++) {
-        uint32_t c = model->witnesses[w].clump, stored = model->clumps[c].stored;
-        uint32_t candidates = hs_model_candidates(model, stored);
+        uint32_t stored = model->clumps[model->witnesses[w].clump].stored;
 
-        if (w && model->witnesses[w - 1].clump == c)
-            continue;
-        for (uint32_t i = 0; i < candidates; i++) {
-            double odds = 0;
-            size_t looked;
-
-            if (hs_model_candidate(model, stored, i) == 0)
-                continue;
-            if (model->opinions->use[HS_EVIDENCE_NEIGHBOURS])
-                odds += hs_model_seen(model, c, i, HS_EVIDENCE_NEIGHBOURS, &looked);
-            if (model->opinions->use[HS_EVIDENCE_LINKS])
-                odds += hs_model_seen(model, c, i, HS_EVIDENCE_LINKS, &looked);
-            model->seen[model->clumps[c].odds + i] = (float)odds;
-        }
         if (count == 0 || list[count - 1] != stored) /* clumps go by stored index */
             list[count++] = stored;
     }
@@ -278,6 +300,7 @@ static size_t hear_all(struct hs_model *model, uint32_t *list)
 enum hs_status hs_model_hear(struct hs_model *model, struct hs_witness *witnesses, size_t count, struct hs_error *err)
 {
     uint32_t *list;
+    size_t heard;
     enum hs_status status = HS_OK;
 
     model->witnesses = witnesses;
@@ -291,8 +314,11 @@ enum hs_status hs_model_hear(struct hs_model *model, struct hs_witness *witnesse
         free(list);
         return hs_fail_memory(err, "what neighbours say");
     }
-    for (unsigned round = 0; round < 2 && status == HS_OK; round++) /* neighbours may be in doubt themselves */
-        status = judge_list(model, list, hear_all(model, list), false, err);
+    heard = list_heard(model, list);
+    for (unsigned round = 0; round < 2 && status == HS_OK; round++) { /* neighbours may be in doubt themselves */
+        hs_parallel(model->thread_count, (count + HEARING_ITEM - 1) / HEARING_ITEM, hear_item, model);
+        status = judge_list(model, list, heard, false, err);
+    }
     free(list);
     return status;
 }

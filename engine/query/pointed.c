@@ -17,7 +17,8 @@ static bool is_whole(const struct hs_heaps *heaps, const struct hs_extent *exten
            heaps->segments[extent->segment_idx].whole;
 }
 
-enum hs_status hs_pointed_init(struct hs_pointed *pointed, const struct hs_blocks *blocks, struct hs_error *err)
+enum hs_status hs_pointed_init(struct hs_pointed *pointed, const struct hs_blocks *blocks, unsigned thread_count,
+                               struct hs_error *err)
 {
     const struct hs_heaps *heaps = blocks->heaps;
     size_t words = 0;
@@ -28,8 +29,8 @@ enum hs_status hs_pointed_init(struct hs_pointed *pointed, const struct hs_block
             words += word_count(heaps, &heaps->extents[i]);
     pointed->units = calloc(heaps->extent_count + 1, sizeof(uint64_t *));
     pointed->inside = calloc(heaps->extent_count + 1, sizeof(uint64_t *));
-    pointed->unit_bits = hs_alloc_touched((words + 1) * sizeof(uint64_t));
-    pointed->inside_bits = hs_alloc_touched((words + 1) * sizeof(uint64_t));
+    pointed->unit_bits = hs_alloc_touched(thread_count, (words + 1) * sizeof(uint64_t));
+    pointed->inside_bits = hs_alloc_touched(thread_count, (words + 1) * sizeof(uint64_t));
     if (!pointed->units || !pointed->inside || !pointed->unit_bits || !pointed->inside_bits) {
         hs_pointed_deinit(pointed);
         return hs_fail_memory(err, "the search for pointers");

@@ -14,7 +14,7 @@ struct hs_pointed {
 
 /* HS_ERR_MEMORY. */
 HS_MUST_CHECK enum hs_status hs_pointed_init(struct hs_pointed *pointed, const struct hs_blocks *blocks,
-                                             struct hs_error *err);
+                                             unsigned thread_count, struct hs_error *err);
 void hs_pointed_deinit(struct hs_pointed *pointed);
 /* Adds the blocks that the bits lie in: one bit a block, in id order, for each aim. */
 void hs_pointed_blocks(const struct hs_pointed *pointed, unsigned thread_count, uint64_t *const aims[HS_AIM_COUNT]);

@@ -155,6 +155,7 @@ static void add_to_list(struct look *look, const struct hs_reference *reference)
 /* Pointers of one piece, or of blocks of one shard, that are still to be followed. One by one, each would wait for the
  * memory of what it leads to and hold up the next. */
 #define HITS 64u
+#define RECENT 64u
 struct hits {
     struct look *look;
     const struct piece *piece;
@@ -163,6 +164,8 @@ struct hits {
     uint32_t holder;                /* its id; UINT32_MAX: memory of no block */
     const struct hs_extent *extent; /* the last pointer led there */
     uint64_t *units, *inside;       /* of that, in look->pointed */
+    hs_va recent[RECENT];           /* followed, or about to be: what is no pointer, like a property tag, comes again and
+                                     * again */
     size_t count;
     hs_va values[HITS];
 };
@@ -238,12 +241,16 @@ static void list_hit(const struct hits *hits, hs_va va, hs_va value)
 /* A value that passed the first test, found at `va`. */
 static inline void found(struct hits *hits, hs_va va, hs_va value)
 {
+    hs_va *recent;
+
     if (hits->look->list) {
         list_hit(hits, va, value);
         return;
     }
-    if (value - hits->own_va < hits->own_size)
+    recent = &hits->recent[(value ^ value >> 8 ^ value >> 16) % RECENT];
+    if (value == *recent || value - hits->own_va < hits->own_size)
         return;
+    *recent = value;
     hits->values[hits->count++] = value;
     if (hits->count == HITS)
         follow(hits);
@@ -494,10 +501,10 @@ static void look_deinit(struct look *look)
 /* ---- bits for blocks ---- */
 
 /* With bits for these sources. */
-static struct hs_scan *scan_new(uint32_t block_count, unsigned sources)
+static struct hs_scan *scan_new(uint32_t block_count, unsigned sources, unsigned thread_count)
 {
     const size_t words = (size_t)block_count / 64 + 1, all = hs_popcount(sources) * HS_AIM_COUNT * words;
-    struct hs_scan *scan = hs_alloc_touched(sizeof *scan + all * sizeof(uint64_t));
+    struct hs_scan *scan = hs_alloc_touched(thread_count, sizeof *scan + all * sizeof(uint64_t));
     uint64_t *next = scan ? scan->bits : NULL;
 
     for (unsigned source = 0; scan && source < HS_SOURCE_COUNT; source++)
@@ -518,11 +525,11 @@ static enum hs_status scan_run(struct hs_dump *dump, const struct hs_set *from, 
     enum hs_status status = HS_OK;
 
     pthread_mutex_init(&look.lock, NULL);
-    look.scan = scan_new(from->blocks->count, sources);
+    look.scan = scan_new(from->blocks->count, sources, dump->thread_count);
     if (!look.scan || !test_blocks(&look.test, look.blocks->heaps))
         status = hs_fail_memory(err, "the search for pointers");
     else if (from->count >= from->blocks->count / MANY)
-        status = hs_pointed_init(&look.pointed, from->blocks, err);
+        status = hs_pointed_init(&look.pointed, from->blocks, dump->thread_count, err);
     if (status == HS_OK)
         status = run(&look, all_sources, err);
     if (status == HS_OK)

@@ -437,7 +437,7 @@ enum hs_status hs_set_label(const struct hs_set *set, const struct hs_label *lab
     if (!(label->confidence >= 0 && label->confidence <= 1))
         return hs_fail(err, HS_ERR_ARGUMENT, HS_NO_OFF, HS_NO_VA, "a confidence of %g, expected 0 to 1",
                        label->confidence);
-    status = hs_blocks_add_label(pass.blocks, label, &pass.number, err);
+    status = hs_blocks_add_label(pass.blocks, label, set->dump->thread_count, &pass.number, err);
     if (status != HS_OK)
         return status;
     settle(set);

@@ -57,7 +57,10 @@ end
 
 local UNIT <const> = { k = 1 << 10, K = 1 << 10, M = 1 << 20, G = 1 << 30 }
 
+local SURE_DIGITS <const> = { [10] = 18, [16] = 15 } -- so many always fit
+
 local function to_integer(digits, base, unit)
+    if #digits <= SURE_DIGITS[base] then return tonumber(digits, base) * (UNIT[unit] or 1) end
     local value = 0
     for digit in digits:gmatch "." do
         if value > (math.maxinteger - 15) // base and not (base == 16 and #digits:gsub("^0+", "") <= 16) then
@@ -68,14 +71,15 @@ local function to_integer(digits, base, unit)
     return value * (UNIT[unit] or 1)
 end
 
-local number <const> = expect(
-    lpeg.Cmt(P "0" * S "xX" * C(R("09", "af", "AF") ^ 1) * -word_char, function(_, _, digits)
+local digits_of_number <const> = lpeg.Cmt(P "0" * S "xX" * C(R("09", "af", "AF") ^ 1) * -word_char,
+    function(_, _, digits)
         local value = to_integer(digits, 16)
         if value then return true, value end
     end) + lpeg.Cmt(C(R "09" ^ 1) * C(S "kKMG" ^ -1) * -word_char, function(_, _, digits, unit)
         local value = to_integer(digits, 10, unit)
         if value then return true, value end
-    end), "a value") * space
+    end)
+local number <const> = expect(digits_of_number, "a value") * space
 
 local ESCAPES <const> = { n = "\n", r = "\r", t = "\t", ["0"] = "\0" }
 local escape <const> = P "\\" * (P "x" * (R("09", "af", "AF") * R("09", "af", "AF")) / function(digits)
@@ -222,9 +226,12 @@ local rules <const> = {
         return { kind = "compared", at = at, value, test }
     end,
     range = V "value" * sign ".." * V "value" / function(low, high) return { op = "BETWEEN", low, high } end,
-    list = sign "{" * Ct(V "value" * (sign "," * V "value") ^ 0) * sign "}" / function(values)
+    -- Lists of a thousand numbers are common, and to try all that a value can be takes its time.
+    list = (P "{" * space * Ct(V "plain" * (P "," * space * V "plain") ^ 0) * P "}" * space +
+        sign "{" * Ct(V "value" * (sign "," * V "value") ^ 0) * sign "}") / function(values)
         return { op = "IN", list = values }
     end,
+    plain = Cp() * digits_of_number * space / node "number",
     value = V "bit_or",
     bit_or = left(V "bit_xor", operators { { "|", "OR" } }),
     bit_xor = left(V "bit_and", operators { { "^", "XOR" } }),

@@ -1,4 +1,5 @@
-/* filter.h - inside query/: a filter's program as filter.c makes it and filter_run.c runs it. */
+/* filter.h - inside query/: a filter's program as filter.c makes it, filter_run.c runs it on a block and filter_batch.c on
+ * many. */
 #ifndef HS_QUERY_FILTER_H
 #define HS_QUERY_FILTER_H
 
@@ -52,6 +53,29 @@ struct hs_filter {
     const uint16_t *numbers;    /* of the labels of blocks; NULL where there were none */
     struct hs_arena arena;
 };
+
+static inline uint64_t hs_filter_load(const uint8_t *bytes, unsigned size)
+{
+    switch (size) {
+    case 1: return *bytes;
+    case 2: return hs_load_u16(bytes);
+    case 4: return hs_load_u32(bytes);
+    default: return hs_load_u64(bytes);
+    }
+}
+
+/* Whether a number is in the list of an instruction. */
+bool hs_filter_among(const struct hs_instruction *at, int64_t number);
+/* Whether user bytes are what HS_RUN_READ_EQUAL or HS_RUN_READ_AMONG wants. */
+static inline bool hs_filter_wanted(const struct hs_instruction *test, int64_t number)
+{
+    return test->code == HS_RUN_READ_AMONG ? hs_filter_among(test->among, (int64_t)((uint64_t)number >> test->value))
+                                           : number == test->value;
+}
+/* Whether a block meets a test. */
+bool hs_filter_met(const struct hs_filter *filter, const struct hs_instruction *test, const struct hs_spot *spot);
+/* Whether the program is true for a block from an instruction on that is reached with nothing on the stack. */
+bool hs_filter_true_from(const struct hs_filter *filter, size_t start, const struct hs_spot *spot);
 
 #define HS_BATCHED_MAX 64u /* the first instructions of a program, over which many blocks are led at once */
 

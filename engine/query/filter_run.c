@@ -1,4 +1,4 @@
-/* filter_run.c - runs the programs of filter.c: of one block, or test by test over a batch of them. */
+/* filter_run.c - runs the programs of filter.c on one block. */
 #include "query/filter.h"
 
 #include "query/candidate.h"
@@ -16,16 +16,6 @@ static struct value present(uint64_t number)
     return (struct value){(int64_t)number, 0};
 }
 
-static inline uint64_t load_user(const uint8_t *bytes, unsigned size)
-{
-    switch (size) {
-    case 1: return *bytes;
-    case 2: return hs_load_u16(bytes);
-    case 4: return hs_load_u32(bytes);
-    default: return hs_load_u64(bytes);
-    }
-}
-
 static inline struct value read_user(const struct hs_filter *filter, const struct hs_spot *spot, int64_t off,
                                      int64_t size_signed)
 {
@@ -37,7 +27,7 @@ static inline struct value read_user(const struct hs_filter *filter, const struc
     if (off < 0 || spot->brief.size < size || (uint64_t)off > spot->brief.size - size)
         return missing;
     if (spot->user)
-        number = load_user(spot->user + off, size);
+        number = hs_filter_load(spot->user + off, size);
     else if (extent->kind == HS_EXTENT_HOLE ||
              !hs_space_uint(heaps->process->space, extent->va + hs_spot_user_off(heaps, spot) + (uint64_t)off, size,
                             &number))
@@ -136,7 +126,7 @@ static struct value text_run(const struct hs_filter *filter, const struct hs_spo
     return present(2 * count + 1 >= size || hs_load_u16(bytes + 2 * count) == 0 ? count : 0);
 }
 
-static bool is_among(int64_t number, const struct hs_instruction *at)
+bool hs_filter_among(const struct hs_instruction *at, int64_t number)
 {
     const struct hs_filter_text *sorted = at->text;
     size_t low = 0, high = sorted->size / 8;
@@ -311,13 +301,6 @@ static bool is_so(const struct hs_filter *filter, const struct hs_instruction *a
     }
 }
 
-/* What a test wants of a value. */
-static inline bool is_wanted(const struct hs_instruction *test, int64_t number)
-{
-    return test->code == HS_RUN_READ_AMONG ? is_among((int64_t)((uint64_t)number >> test->value), test->among)
-                                           : number == test->value;
-}
-
 static struct value value_of(const struct hs_filter *filter, const struct hs_instruction *test,
                              const struct hs_spot *spot)
 {
@@ -328,7 +311,7 @@ static struct value value_of(const struct hs_filter *filter, const struct hs_ins
     }
 }
 
-static inline bool is_met(const struct hs_filter *filter, const struct hs_instruction *test, const struct hs_spot *spot)
+bool hs_filter_met(const struct hs_filter *filter, const struct hs_instruction *test, const struct hs_spot *spot)
 {
     struct value value;
 
@@ -342,7 +325,7 @@ static inline bool is_met(const struct hs_filter *filter, const struct hs_instru
     }
     value = test->code == HS_RUN_FIELD_EQUAL ? field_of(filter, spot, test->field)
                                              : read_user(filter, spot, test->off, test->field);
-    return !value.missing && is_wanted(test, value.number);
+    return !value.missing && hs_filter_wanted(test, value.number);
 }
 
 /* Runs the program from an instruction that is reached with nothing on the stack. */
@@ -356,7 +339,7 @@ static struct value run(const struct hs_filter *filter, const struct hs_spot *sp
 
         /* Most programs are tests and nothing else. */
         while (at->code >= HS_RUN_TESTS) {
-            const struct hs_way *way = &at->ways[is_met(filter, at, spot)];
+            const struct hs_way *way = &at->ways[hs_filter_met(filter, at, spot)];
 
             if (way->leave != HS_LEAVE_NOTHING)
                 *top++ = present(way->leave == HS_LEAVE_TRUE);
@@ -380,7 +363,7 @@ static struct value run(const struct hs_filter *filter, const struct hs_spot *sp
             top[-1] =
                 top[-1].missing ? missing : text_run(filter, spot, top[-1].number, at->code == HS_FILTER_ASCII ? 1 : 2);
             break;
-        case HS_FILTER_AMONG: top[-1] = present(!top[-1].missing && is_among(top[-1].number, at)); break;
+        case HS_FILTER_AMONG: top[-1] = present(!top[-1].missing && hs_filter_among(at, top[-1].number)); break;
         case HS_FILTER_NEGATE: top[-1].number = (int64_t)(0 - (uint64_t)top[-1].number); break;
         case HS_FILTER_INVERT: top[-1].number = ~top[-1].number; break;
         case HS_FILTER_ADD:
@@ -421,6 +404,11 @@ static struct value run(const struct hs_filter *filter, const struct hs_spot *sp
     return top[-1];
 }
 
+bool hs_filter_true_from(const struct hs_filter *filter, size_t start, const struct hs_spot *spot)
+{
+    return is_true(run(filter, spot, start));
+}
+
 bool hs_filter_value(const struct hs_filter *filter, const struct hs_spot *spot, int64_t *value_ret)
 {
     struct value value = run(filter, spot, 0);
@@ -434,176 +422,4 @@ bool hs_filter_value(const struct hs_filter *filter, const struct hs_spot *spot,
 const struct hs_dump *hs_filter_dump(const struct hs_filter *filter)
 {
     return filter->dump;
-}
-
-/* Those of some blocks, a bit each, that the program is true for, from a stop on. */
-static uint64_t run_on(const struct hs_filter *filter, size_t stop, const struct hs_spot *spots, uint64_t asked)
-{
-    uint64_t found = 0;
-
-    for (uint64_t left = asked; left; left &= left - 1) {
-        unsigned i = (unsigned)__builtin_ctzll(left);
-
-        found |= (uint64_t)is_true(run(filter, &spots[i], stop)) << i;
-    }
-    return found;
-}
-
-/* Those of some blocks, a bit each, that meet a test. */
-static uint64_t met_of(const struct hs_filter *filter, const struct hs_instruction *test, const struct hs_spot *spots,
-                       uint64_t asked)
-{
-    uint64_t met = 0;
-
-    for (uint64_t left = asked; left; left &= left - 1) {
-        unsigned i = (unsigned)__builtin_ctzll(left);
-
-        met |= (uint64_t)is_met(filter, test, &spots[i]) << i;
-    }
-    return met;
-}
-
-/* The same for a test of `size` user bytes at one offset. Always inline: what does not change is asked once. */
-__attribute__((always_inline)) static inline uint64_t reads_met_of(const struct hs_filter *filter,
-                                                                   const struct hs_instruction *test,
-                                                                   const struct hs_spot *spots, uint64_t asked,
-                                                                   unsigned size, bool among)
-{
-    const uint64_t off = (uint64_t)test->off, end = off + size;
-    const int64_t wanted = test->value;
-    uint64_t met = 0;
-
-    for (uint64_t left = asked; left; left &= left - 1) {
-        unsigned i = (unsigned)__builtin_ctzll(left);
-        int64_t number;
-
-        if (spots[i].brief.size < end)
-            continue;
-        if (!spots[i].user) {
-            met |= (uint64_t)is_met(filter, test, &spots[i]) << i;
-            continue;
-        }
-        number = (int64_t)load_user(spots[i].user + off, size);
-        met |= (uint64_t)(among ? is_wanted(test, number) : number == wanted) << i;
-    }
-    return met;
-}
-
-static uint64_t reads_met(const struct hs_filter *filter, const struct hs_instruction *test,
-                          const struct hs_spot *spots, uint64_t asked)
-{
-    bool among = test->code == HS_RUN_READ_AMONG;
-
-    if (test->field < 0 || test->off < 0 || test->off > INT32_MAX)
-        return met_of(filter, test, spots, asked);
-    switch (among ? -test->field : test->field) {
-    case 1: return reads_met_of(filter, test, spots, asked, 1, false);
-    case 2: return reads_met_of(filter, test, spots, asked, 2, false);
-    case 4: return reads_met_of(filter, test, spots, asked, 4, false);
-    case 8: return reads_met_of(filter, test, spots, asked, 8, false);
-    case -1: return reads_met_of(filter, test, spots, asked, 1, true);
-    case -2: return reads_met_of(filter, test, spots, asked, 2, true);
-    case -4: return reads_met_of(filter, test, spots, asked, 4, true);
-    case -8: return reads_met_of(filter, test, spots, asked, 8, true);
-    default: return met_of(filter, test, spots, asked);
-    }
-}
-
-#define BROUGHT 16u /* user bytes that a cursor brings into the cache with the header */
-#define AHEAD 48u   /* user bytes that are brought behind those a test reads: less than a line of the cache */
-
-/* Brings user bytes of some blocks into the cache: asked for one by one, each would be waited for. */
-static void bring(const struct hs_filter *filter, const struct hs_spot *spots, uint64_t asked, uint64_t off)
-{
-    const uint64_t at = filter->blocks->heaps->unit + off;
-
-    for (uint64_t left = asked; left; left &= left - 1) {
-        const struct hs_spot *spot = &spots[__builtin_ctzll(left)];
-
-        if (!spot->extent || spot->extent->kind != HS_EXTENT_RUN || spot->off + at + AHEAD > spot->extent->size)
-            continue;
-        hs_prefetch(spot->extent->bytes + spot->off + at);
-        hs_prefetch(spot->extent->bytes + spot->off + at + AHEAD);
-    }
-}
-
-/* The user offset that a test reads at; 0 if it reads none. */
-static uint64_t offset_of(const struct hs_instruction *test)
-{
-    bool reads = test->code == HS_RUN_READ_EQUAL || test->code == HS_RUN_READ_AMONG ||
-                 (test->code == HS_RUN_WITHIN && test->of != HS_FILTER_FIELD);
-
-    return reads && test->off > 0 && test->off <= INT32_MAX ? (uint64_t)test->off : 0;
-}
-
-/* The same of all blocks for a test of their sizes: without a branch. */
-static uint64_t sizes_met(const struct hs_spot *spots, size_t taken, uint64_t size)
-{
-    uint64_t met = 0;
-
-    for (size_t i = 0; i < taken; i++)
-        met |= (uint64_t)(spots[i].brief.size == size) << i;
-    return met;
-}
-
-/* The same for a test of their labels. */
-static uint64_t labels_met(const struct hs_filter *filter, const uint8_t *labels, const struct hs_spot *spots,
-                           size_t taken)
-{
-    uint64_t met = 0;
-
-    for (size_t i = 0; filter->numbers && i < taken; i++) {
-        uint16_t number = filter->numbers[spots[i].id];
-
-        met |= (uint64_t)labels[number <= filter->label_count ? number : 0] << i;
-    }
-    return met;
-}
-
-_Static_assert(HS_BATCH <= 64, "a word has a bit for each block of a batch");
-
-/* A program over a batch, test by test as long as there are tests: what one block does says nothing about the next, so a
- * processor that guesses the way of each block would often guess wrong. */
-uint64_t hs_filter_batch(const struct hs_filter *filter, const struct hs_spot *spots, size_t count)
-{
-    uint64_t waiting[HS_BATCHED_MAX]; /* before each instruction, a bit a block */
-    uint64_t all = UINT64_MAX >> (64 - count), found = 0, brought = BROUGHT;
-
-    for (size_t i = 0; i < filter->count && i < HS_BATCHED_MAX; i++)
-        waiting[i] = 0; /* not all of them: programs are short */
-    waiting[0] = all;
-    for (size_t i = 0; i < filter->count && i < HS_BATCHED_MAX; i++) {
-        const struct hs_instruction *test = &filter->code[i];
-        uint64_t sides[2], off;
-
-        if (!waiting[i])
-            continue;
-        if (filter->stops >> i & 1) {
-            found |= run_on(filter, i, spots, waiting[i]);
-            continue;
-        }
-        off = offset_of(test);
-        if (off + 8 > brought) {
-            bring(filter, spots, waiting[i], off);
-            brought = off + AHEAD;
-        }
-        if (test->code == HS_RUN_SIZE_EQUAL && waiting[i] == all)
-            sides[1] = sizes_met(spots, count, (uint64_t)test->value);
-        else if (test->code == HS_RUN_READ_EQUAL || test->code == HS_RUN_READ_AMONG)
-            sides[1] = reads_met(filter, test, spots, waiting[i]);
-        else if (test->code == HS_RUN_TRUTH && test->field == HS_FILTER_LABEL)
-            sides[1] = waiting[i] & labels_met(filter, test->labels, spots, count);
-        else
-            sides[1] = met_of(filter, test, spots, waiting[i]);
-        sides[0] = waiting[i] & ~sides[1];
-        for (unsigned truth = 0; truth < 2; truth++) {
-            const struct hs_way *way = &test->ways[truth];
-
-            if (way->leave == HS_LEAVE_NOTHING)
-                waiting[way->next] |= sides[truth];
-            else if (way->leave == HS_LEAVE_TRUE)
-                found |= sides[truth];
-        }
-    }
-    return found;
 }

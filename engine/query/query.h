@@ -62,6 +62,9 @@ void hs_set_cursor_init(struct hs_set_cursor *cursor, const struct hs_set *set, 
 /* A plain one, for from and to between shards: gives plain spots, where the summary says enough of a block. */
 void hs_set_cursor_init_plain(struct hs_set_cursor *cursor, const struct hs_set *set, const uint64_t *summaries,
                               uint32_t from, uint32_t to);
+/* Makes a plain spot where the summary says enough of a block, else one like any other. first: see hs_summary_firsts. */
+void hs_spot_take_plain(const struct hs_blocks *blocks, uint32_t id, uint64_t summary, const uint32_t *first,
+                        struct hs_spot *spot);
 /* The next blocks, at most HS_BATCH; 0 past the last. */
 size_t hs_set_cursor_take(struct hs_set_cursor *cursor, struct hs_spot *spots);
 
@@ -88,8 +91,10 @@ uint32_t hs_shard_to(const struct hs_set *set, size_t shard);
 
 /* filter.c: what the program leaves for a block; false if that is missing. Only a plain program takes plain spots. */
 bool hs_filter_value(const struct hs_filter *filter, const struct hs_spot *spot, int64_t *value_ret);
-/* The blocks that it is true for, of 1 to HS_BATCH: bit i is spots[i]. */
+/* filter_batch.c: the blocks that it is true for, of 1 to HS_BATCH that are not plain: bit i is spots[i]. */
 uint64_t hs_filter_batch(const struct hs_filter *filter, const struct hs_spot *spots, size_t count);
+/* A plain program: those of the blocks `bits` from id `word` * 64 on. */
+uint64_t hs_filter_word(const struct hs_filter *filter, const uint64_t *summaries, size_t word, uint64_t bits);
 /* Whether it asks for nothing but what summaries, labels and other facts by id tell. */
 bool hs_filter_is_plain(const struct hs_filter *filter);
 /* The dump that a filter was made for. */

@@ -121,9 +121,8 @@ static inline const uint8_t *user_of(const struct hs_heaps *heaps, const struct 
                                                                                               : NULL;
 }
 
-/* A plain spot where the summary says enough of a block, else one like any other. */
-static void take_plain(const struct hs_blocks *blocks, uint32_t id, uint64_t summary, const uint32_t *first,
-                       struct hs_spot *spot)
+void hs_spot_take_plain(const struct hs_blocks *blocks, uint32_t id, uint64_t summary, const uint32_t *first,
+                        struct hs_spot *spot)
 {
     struct hs_block_cursor cursor;
 
@@ -157,7 +156,7 @@ static size_t take_word(struct hs_set_cursor *cursor, struct hs_spot *spots)
         for (uint64_t bits = hs_set_bits(cursor->set, summaries, cursor->word++); bits; bits &= bits - 1) {
             uint32_t id = first_id + (uint32_t)__builtin_ctzll(bits);
 
-            take_plain(blocks, id, summaries[id], &firsts[id], &spots[count++]);
+            hs_spot_take_plain(blocks, id, summaries[id], &firsts[id], &spots[count++]);
         }
     }
     return count;

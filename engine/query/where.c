@@ -31,21 +31,32 @@ static void where_batch(const struct hs_filter *filter, const struct hs_spot *sp
     }
 }
 
+/* The blocks of a shard by filters that are all plain: no block is looked at. Bytes are added up when somebody asks. */
+static void where_words(const struct where_pass *pass, uint32_t from, uint32_t to, struct where_sum *sums)
+{
+    for (size_t word = from / 64; (uint64_t)word * 64 < to; word++) {
+        uint64_t bits = hs_set_bits(pass->from, pass->summaries, word);
+
+        for (size_t i = 0; bits && i < pass->count; i++) {
+            uint64_t found = hs_filter_word(pass->filters[i], pass->summaries, word, bits);
+
+            pass->to[i]->words[word] = found;
+            sums[i].count += hs_popcount(found);
+        }
+    }
+    hs_job_advance(pass->job, to - from);
+}
+
 #define TELL_BLOCKS 2048u /* between two reports of how far the pass is: filters may take their time */
 
-static void where_shard(void *context, size_t shard)
+static void where_spots(struct where_pass *pass, uint32_t from, uint32_t to, struct where_sum *sums)
 {
-    struct where_pass *pass = context;
     struct hs_set_cursor cursor;
     struct hs_spot spots[HS_BATCH];
-    struct where_sum sums[HS_WHERE_MAX] = {{0}};
-    uint32_t from = hs_shard_from(pass->from, shard), to = hs_shard_to(pass->from, shard), told = from;
+    uint32_t told = from;
     size_t taken;
 
-    if (pass->summaries)
-        hs_set_cursor_init_plain(&cursor, pass->from, pass->summaries, from, to);
-    else
-        hs_set_cursor_init(&cursor, pass->from, from, to);
+    hs_set_cursor_init(&cursor, pass->from, from, to);
     if (pass->summing && cursor.words)
         atomic_store(&pass->passed_over, true);
     else
@@ -60,11 +71,25 @@ static void where_shard(void *context, size_t shard)
             told = id;
         }
     }
+    hs_job_advance(pass->job, to - told);
+}
+
+static void where_shard(void *context, size_t shard)
+{
+    struct where_pass *pass = context;
+    struct where_sum sums[HS_WHERE_MAX] = {{0}};
+    uint32_t from = hs_shard_from(pass->from, shard), to = hs_shard_to(pass->from, shard);
+
+    if (hs_job_stopped(pass->job))
+        return;
+    if (pass->summaries)
+        where_words(pass, from, to, sums);
+    else
+        where_spots(pass, from, to, sums);
     for (size_t i = 0; i < pass->count; i++) {
         __atomic_fetch_add(&pass->to[i]->count, (uint32_t)sums[i].count, __ATOMIC_RELAXED);
         atomic_fetch_add_explicit(&pass->to[i]->bytes, sums[i].bytes, memory_order_relaxed);
     }
-    hs_job_advance(pass->job, to - told);
 }
 
 static bool all_plain(const struct hs_filter *const *filters, size_t count)
@@ -109,6 +134,8 @@ enum hs_status hs_set_where_each(const struct hs_set *set, const struct hs_filte
             status = hs_fail(err, HS_ERR_CANCELLED, HS_NO_OFF, HS_NO_VA, "stopped while filtering blocks");
     }
     for (size_t i = 0; i < count; i++) {
+        if (pass.summaries && sets[i] && sets[i]->count)
+            atomic_store(&sets[i]->bytes, HS_SET_NOT_ADDED);
         if (status == HS_OK)
             sets_ret[i] = sets[i];
         else

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #define GRANULES_MAX (UINT64_C(1) << 24) /* bits of the first test */
+#define NARROW_SHIFT 16                   /* a granule of 32-bit pointers: their bits fit into the nearest cache */
 #define PIECE_BYTES (UINT64_C(1) << 22)  /* memory of one piece that is not a shard of blocks */
 
 const char *hs_source_name(enum hs_source source)
@@ -85,15 +86,19 @@ static void mark(struct test *test, hs_va va, uint64_t size)
 }
 
 /* The first test for blocks. */
-static bool test_blocks(struct test *test, const struct hs_heaps *heaps)
+static bool test_blocks(struct test *test, const struct hs_heaps *heaps, unsigned pointer)
 {
     size_t count = heaps->extents_by_va_count;
     const struct hs_extent *last = count ? &heaps->extents[heaps->extents_by_va[count - 1].idx] : NULL;
 
     assert(!count || heaps->extents);
-    test->low = count ? heaps->extents_by_va[0].va : 0;
-    test->span = last ? last->va + last->size - test->low : 0;
-    test->shift = 12;
+    if (pointer == 4) {
+        *test = (struct test){.span = UINT64_C(1) << 32, .shift = NARROW_SHIFT};
+    } else {
+        test->low = count ? heaps->extents_by_va[0].va : 0;
+        test->span = last ? last->va + last->size - test->low : 0;
+        test->shift = 12;
+    }
     while (test->span >> test->shift >= GRANULES_MAX)
         test->shift++;
     test->granules = calloc((size_t)((test->span >> test->shift) / 64 + 1), sizeof *test->granules);
@@ -164,7 +169,7 @@ struct hits {
     uint32_t holder;                /* its id; UINT32_MAX: memory of no block */
     const struct hs_extent *extent; /* the last pointer led there */
     uint64_t *units, *inside;       /* of that, in look->pointed */
-    hs_va recent[RECENT]; /* followed, or about to be: what is no pointer, like a property tag, comes again and
+    hs_va recent[RECENT];           /* followed, or about to be: what is no pointer, like a property tag, comes again and
                                      * again */
     size_t count;
     hs_va values[HITS];
@@ -262,7 +267,14 @@ static uint64_t look_at_bytes(struct hits *hits, hs_va va, const uint8_t *bytes,
     const struct test test = hits->look->test; /* a copy: what is found is written to memory, and could be anything */
     uint64_t at = 0;
 
-    if (hits->look->pointer == 4) {
+    if (hits->look->pointer == 4 && test.granules) {
+        for (; at + 4 <= size; at += 4) {
+            uint32_t value = hs_load_u32(bytes + at);
+
+            if (test.granules[value >> NARROW_SHIFT >> 6] >> (value >> NARROW_SHIFT & 63) & 1)
+                found(hits, va + at, value);
+        }
+    } else if (hits->look->pointer == 4) {
         for (; at + 4 <= size; at += 4) {
             hs_va value = hs_load_u32(bytes + at);
 
@@ -526,7 +538,7 @@ static enum hs_status scan_run(struct hs_dump *dump, const struct hs_set *from, 
 
     pthread_mutex_init(&look.lock, NULL);
     look.scan = scan_new(from->blocks->count, sources, dump->thread_count);
-    if (!look.scan || !test_blocks(&look.test, look.blocks->heaps))
+    if (!look.scan || !test_blocks(&look.test, look.blocks->heaps, look.pointer))
         status = hs_fail_memory(err, "the search for pointers");
     else if (from->count >= from->blocks->count / MANY)
         status = hs_pointed_init(&look.pointed, from->blocks, dump->thread_count, err);

@@ -17,13 +17,18 @@ static uint64_t rank_count(const struct hs_heaps *heaps, const struct hs_extent 
     return word_count(heaps, extent) / HS_RANK_WORDS + 1;
 }
 
+/* Readies the extents for the walk. */
 static enum hs_status allocate_bitmaps(struct hs_heaps *heaps, struct hs_error *err)
 {
     for (size_t i = 0; i < heaps->extent_count; i++) {
         struct hs_extent *extent = &heaps->extents[i];
+        hs_va first;
 
+        extent->headers_off = UINT64_MAX;
         if (extent->kind != HS_EXTENT_RUN || extent->size == 0)
             continue;
+        first = heaps->segments[extent->segment_idx].facts.first_entry_va;
+        extent->headers_off = first > extent->va ? first - extent->va : 0;
         free(extent->starts);
         free(extent->ranks);
         extent->starts = calloc(word_count(heaps, extent), sizeof *extent->starts);

@@ -20,6 +20,7 @@ struct hs_extent {
     const uint8_t *bytes; /* mapped dump memory: run: all of it; large: at least the list entry and header */
     uint32_t heap_idx;
     uint32_t segment_idx;     /* into hs_heaps.segments; UINT32_MAX for a large block */
+    uint64_t headers_off;     /* from there on, headers say what blocks are; UINT64_MAX: they have none like others */
     uint32_t first_id, count; /* of its blocks */
     uint64_t *starts;         /* run: one bit a unit, set where a block begins */
     uint32_t *ranks;          /* run: blocks before each HS_RANK_WORDS words */
@@ -216,7 +217,7 @@ __attribute__((always_inline)) static inline void hs_block_brief(const struct hs
     struct hs_entry entry;
     hs_va va = extent->va + off;
 
-    if (extent->kind != HS_EXTENT_RUN || va < heaps->segments[extent->segment_idx].facts.first_entry_va) {
+    if (off < extent->headers_off) {
         hs_block_brief_special(heaps, extent, off, brief_ret);
         return;
     }

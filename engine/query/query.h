@@ -46,6 +46,7 @@ static inline uint64_t hs_spot_user_off(const struct hs_heaps *heaps, const stru
 struct hs_set_cursor {
     struct hs_block_cursor block;
     const uint64_t *words; /* NULL: by states */
+    bool few;              /* they have few of the blocks */
     unsigned states;
     uint32_t to;
     const uint64_t *made;       /* summaries of all blocks, if they were made already: headers need no look then */

@@ -37,6 +37,8 @@ void hs_set_destroy(struct hs_set *set)
     free(set);
 }
 
+#define FEW_OF 16u /* a set with no more than such a part of the blocks that it can have: the others are stepped over */
+
 void hs_set_cursor_init(struct hs_set_cursor *cursor, const struct hs_set *set, uint32_t from, uint32_t to)
 {
     bool settled = atomic_load_explicit(&set->settled, memory_order_acquire);
@@ -46,17 +48,16 @@ void hs_set_cursor_init(struct hs_set_cursor *cursor, const struct hs_set *set, 
     cursor->summing = NULL;
     cursor->words = settled ? set->words : NULL;
     cursor->states = settled ? ALL_STATES : set->states;
+    cursor->few = settled && set->count < (set->to - set->from) / FEW_OF;
     cursor->to = to < set->to ? to : set->to;
     hs_block_cursor_init(&cursor->block, set->blocks, from > set->from ? from : set->from);
 }
 
-/* Brings the header of a spot into the cache, and where it may reach into the next line. */
-static inline void fetch(const struct hs_spot *spot)
+/* Brings the header of a block into the cache, and where it may reach into the next line. */
+static inline void fetch(const struct hs_extent *extent, uint64_t off)
 {
-    if (spot->extent->kind != HS_EXTENT_RUN)
-        return;
-    hs_prefetch(spot->extent->bytes + spot->off);
-    hs_prefetch(spot->extent->bytes + spot->off + 24);
+    hs_prefetch(extent->bytes + off);
+    hs_prefetch(extent->bytes + off + 24);
 }
 
 /* Steps to the next block that the words have; false past the last. */
@@ -81,28 +82,74 @@ static bool step(struct hs_set_cursor *cursor)
     return hs_block_cursor_next(&cursor->block);
 }
 
+/* Finds blocks one by one: those of a set that has few. */
+static size_t find_few(struct hs_set_cursor *cursor, struct hs_spot *spots)
+{
+    size_t count = 0;
+
+    for (; count < HS_BATCH && step(cursor); count++) {
+        spots[count].extent = cursor->block.extent;
+        spots[count].off = cursor->block.off;
+        spots[count].id = cursor->block.id;
+        if (cursor->block.extent->kind == HS_EXTENT_RUN)
+            fetch(cursor->block.extent, cursor->block.off);
+    }
+    return count;
+}
+
+/* Adds blocks of the cursor's extent, a run, to `count` spots; gives how many there are then. */
+static size_t find_run(struct hs_set_cursor *cursor, struct hs_spot *spots, size_t count)
+{
+    const struct hs_extent *extent = cursor->block.extent;
+    const unsigned shift = cursor->block.blocks->heaps->unit_shift;
+    const uint64_t *starts = extent->starts, *words = cursor->words;
+    uint64_t bits = cursor->block.bits;
+    size_t word = cursor->block.word;
+    uint32_t id = cursor->block.next_id, end = extent->first_id + extent->count;
+
+    end = end < cursor->to ? end : cursor->to;
+    for (; count < HS_BATCH && id < end; id++) {
+        uint64_t off;
+
+        while (!bits)
+            bits = starts[++word];
+        off = (word * 64 + (size_t)__builtin_ctzll(bits)) << shift;
+        bits &= bits - 1;
+        if (words && !(words[id / 64] >> (id % 64) & 1))
+            continue;
+        spots[count].extent = extent;
+        spots[count].off = off;
+        spots[count++].id = id;
+        fetch(extent, off);
+    }
+    cursor->block.bits = bits;
+    cursor->block.word = word;
+    cursor->block.next_id = id;
+    return count;
+}
+
 /* Finds the next blocks out of the bitmaps alone: no header is looked at yet. */
 static size_t find(struct hs_set_cursor *cursor, struct hs_spot *spots)
 {
-    struct hs_block_cursor block = cursor->block;
+    struct hs_block_cursor *block = &cursor->block;
     size_t count = 0;
 
-    if (cursor->words) {
-        for (; count < HS_BATCH && step(cursor); count++) {
-            spots[count].extent = cursor->block.extent;
-            spots[count].off = cursor->block.off;
-            spots[count].id = cursor->block.id;
-            fetch(&spots[count]);
+    if (cursor->few)
+        return find_few(cursor, spots);
+    while (count < HS_BATCH && block->next_id < cursor->to) {
+        if (block->extent && block->extent->kind == HS_EXTENT_RUN &&
+            block->next_id < block->extent->first_id + block->extent->count) {
+            count = find_run(cursor, spots, count);
+            continue;
         }
-        return count;
+        if (!hs_block_cursor_next(block))
+            break;
+        if (cursor->words && !(cursor->words[block->id / 64] >> (block->id % 64) & 1))
+            continue;
+        spots[count].extent = block->extent;
+        spots[count].off = block->off;
+        spots[count++].id = block->id;
     }
-    for (; count < HS_BATCH && block.next_id < cursor->to && hs_block_cursor_next(&block); count++) {
-        spots[count].extent = block.extent;
-        spots[count].off = block.off;
-        spots[count].id = block.id;
-        fetch(&spots[count]);
-    }
-    cursor->block = block;
     return count;
 }
 
@@ -174,8 +221,11 @@ size_t hs_set_cursor_take(struct hs_set_cursor *cursor, struct hs_spot *spots)
         for (size_t i = 0; i < found; i++) {
             struct hs_spot *spot = &spots[kept];
 
-            if (kept < i)
-                *spot = spots[i];
+            if (kept < i) {
+                spot->extent = spots[i].extent;
+                spot->off = spots[i].off;
+                spot->id = spots[i].id;
+            }
             if (cursor->made)
                 hs_summary_brief(cursor->block.blocks, spot->id, cursor->made[spot->id], &spot->brief);
             else

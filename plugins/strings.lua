@@ -19,8 +19,9 @@ end
 local function find_text(dump)
     local text_at, length_at = bstr_of(dump)
     -- What other recognisers find mostly begins with a byte 1 (flags); no text does, nor the length of a BSTR.
-    return ("not u8(0) == 1 and (ascii(0) > 3 or utf16(0) > 2 or u32(%d) in 4..size and u32(%d) == 2 * utf16(%d))")
-        :format(length_at, length_at, text_at)
+    -- A length is no more than the size, so its highest byte is 0 but in blocks of 16 MiB.
+    return ("not u8(0) == 1 and (ascii(0) > 3 or utf16(0) > 2 or (u8(%d) == 0 or size > 0xffffff) and " ..
+        "u32(%d) in 4..size and u32(%d) == 2 * utf16(%d))"):format(length_at + 3, length_at, length_at, text_at)
 end
 
 local function recognise(dump, _, texts)

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 #define GRANULES_MAX (UINT64_C(1) << 24) /* bits of the first test */
-#define NARROW_SHIFT 16                   /* a granule of 32-bit pointers: their bits fit into the nearest cache */
+#define NARROW_SHIFT 16                  /* a granule of 32-bit pointers: their bits fit into the nearest cache */
 #define PIECE_BYTES (UINT64_C(1) << 22)  /* memory of one piece that is not a shard of blocks */
 
 const char *hs_source_name(enum hs_source source)
@@ -169,13 +169,13 @@ struct hits {
     uint32_t holder;                /* its id; UINT32_MAX: memory of no block */
     const struct hs_extent *extent; /* the last pointer led there */
     uint64_t *units, *inside;       /* of that, in look->pointed */
-    hs_va recent[RECENT];           /* followed, or about to be: what is no pointer, like a property tag, comes again and
+    hs_va recent[RECENT]; /* followed, or about to be: what is no pointer, like a property tag, comes again and
                                      * again */
     size_t count;
     hs_va values[HITS];
 };
 
-/* Where the bit of what a value leads to is; NULL: it leads to no block. */
+/* Where the bit of what a value leads to is; NULL: it leads to no block, or to one without memory. */
 static uint64_t *bit_of(struct hits *hits, hs_va value, uint64_t *bit_ret)
 {
     const struct look *look = hits->look;
@@ -199,8 +199,10 @@ static uint64_t *bit_of(struct hits *hits, hs_va value, uint64_t *bit_ret)
         return &(value % heaps->unit == 0 ? hits->units : hits->inside)[unit / 64];
     }
     extent = hs_blocks_locate(look->blocks, value, &id, &off);
+    if (!extent || extent->kind == HS_EXTENT_HOLE)
+        return NULL;
     *bit_ret = UINT64_C(1) << (id % 64);
-    return extent ? &look->scan->words[hits->piece->source][aim_of(look, extent, off, value)][id / 64] : NULL;
+    return &look->scan->words[hits->piece->source][aim_of(look, extent, off, value)][id / 64];
 }
 
 /* Sets the bits of what the hits lead to. */

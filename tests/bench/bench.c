@@ -57,19 +57,19 @@ static void must(enum hs_status status, const struct hs_error *err)
     }
 }
 
-/* Bytes of memory that belong to this process alone and not to the mapped file. */
-static unsigned long private_bytes(void)
+/* Bytes of memory that a process has for itself: no file is behind them. path: its /proc/ID/status. 0: it has ended. */
+static unsigned long private_bytes(const char *path)
 {
-    FILE *file = fopen("/proc/self/smaps_rollup", "r");
+    FILE *file = fopen(path, "r");
     char line[256];
-    unsigned long kib, sum = 0;
+    unsigned long kib, found = 0;
 
     while (file && fgets(line, sizeof line, file))
-        if (sscanf(line, "Private_Dirty: %lu", &kib) == 1)
-            sum += kib;
+        if (sscanf(line, "RssAnon: %lu", &kib) == 1)
+            found = kib * 1024;
     if (file)
         fclose(file);
-    return sum * 1024;
+    return found;
 }
 
 enum step { STEP_OPEN, STEP_WALK, STEP_GROUP, STEP_SIZE, STEP_TERMS, STEP_READ, STEP_COUNT };
@@ -175,7 +175,7 @@ static void round_of(const char *path, unsigned threads, struct times *times, ui
     matches[1] = filter(dump, all, by_terms, sizeof by_terms / sizeof *by_terms, STEP_TERMS, times);
     matches[2] = filter(dump, all, by_read, sizeof by_read / sizeof *by_read, STEP_READ, times);
     *count_ret = hs_blocks_count(blocks);
-    *memory_ret = private_bytes();
+    *memory_ret = private_bytes("/proc/self/status");
     hs_groups_destroy(groups);
     hs_set_destroy(all);
     hs_set_destroy(set);
@@ -325,7 +325,9 @@ static int interrupt_command(int milliseconds, int rounds, char **command)
         if (child > 0)
             kill(child, SIGINT);
         if (child <= 0 || waitpid(child, &status, 0) != child || !WIFEXITED(status) || WEXITSTATUS(status) != 130) {
-            fprintf(stderr, "bench: %s had ended before it was interrupted\n", command[0]);
+            fprintf(stderr,
+                    "bench: %s, interrupted after %d ms, ended with wait status 0x%x and not with exit code 130\n",
+                    command[0], milliseconds, (unsigned)status);
             return 1;
         }
         seconds[i] = now() - from;
@@ -337,25 +339,21 @@ static int interrupt_command(int milliseconds, int rounds, char **command)
 static int memory_of_command(char **command)
 {
     const struct timespec pause = {.tv_nsec = 200000};
-    unsigned long kib, most = 0;
+    unsigned long most = 0;
     pid_t child = run(command), ended;
-    char path[64], line[256];
+    char path[64];
     int status = 0;
 
     snprintf(path, sizeof path, "/proc/%d/status", (int)child);
     while ((ended = waitpid(child, &status, WNOHANG)) == 0) {
-        FILE *file = fopen(path, "r");
+        unsigned long bytes = private_bytes(path);
 
-        while (file && fgets(line, sizeof line, file))
-            if (sscanf(line, "RssAnon: %lu", &kib) == 1 && kib > most)
-                most = kib;
-        if (file)
-            fclose(file);
+        most = bytes > most ? bytes : most;
         nanosleep(&pause, NULL);
     }
     if (!succeeded(ended, status, command))
         return 1;
-    printf("%lu\n", most * 1024);
+    printf("%lu\n", most);
     return 0;
 }
 

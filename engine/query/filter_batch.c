@@ -207,13 +207,14 @@ static uint64_t labels_met(const struct batch *batch, const struct hs_instructio
 static uint64_t lead(struct batch *batch)
 {
     const struct hs_filter *filter = batch->filter;
+    const size_t count = filter->count < HS_BATCHED_MAX ? filter->count : HS_BATCHED_MAX;
     uint64_t waiting[HS_BATCHED_MAX]; /* before each instruction */
     uint64_t found = 0, brought = batch->summaries ? UINT64_MAX : BROUGHT;
 
-    for (size_t i = 0; i < filter->count && i < HS_BATCHED_MAX; i++)
+    for (size_t i = 0; i < count; i++)
         waiting[i] = 0; /* not all of them: programs are short */
     waiting[0] = batch->all;
-    for (size_t i = 0; i < filter->count && i < HS_BATCHED_MAX; i++) {
+    for (size_t i = 0; i < count; i++) {
         const struct hs_instruction *test = &filter->code[i];
         uint64_t sides[2], off;
 

@@ -169,8 +169,7 @@ struct hits {
     uint32_t holder;                /* its id; UINT32_MAX: memory of no block */
     const struct hs_extent *extent; /* the last pointer led there */
     uint64_t *units, *inside;       /* of that, in look->pointed */
-    hs_va recent[RECENT]; /* followed, or about to be: what is no pointer, like a property tag, comes again and
-                                     * again */
+    hs_va recent[RECENT];           /* followed, or about to be: what is no pointer, as property tags, comes often */
     size_t count;
     hs_va values[HITS];
 };

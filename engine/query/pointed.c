@@ -27,8 +27,8 @@ enum hs_status hs_pointed_init(struct hs_pointed *pointed, const struct hs_block
     for (size_t i = 0; i < heaps->extent_count; i++)
         if (is_whole(heaps, &heaps->extents[i]))
             words += word_count(heaps, &heaps->extents[i]);
-    pointed->units = calloc(heaps->extent_count + 1, sizeof(uint64_t *));
-    pointed->inside = calloc(heaps->extent_count + 1, sizeof(uint64_t *));
+    pointed->units = calloc(heaps->extent_count + 1, sizeof *pointed->units);
+    pointed->inside = calloc(heaps->extent_count + 1, sizeof *pointed->inside);
     pointed->unit_bits = hs_alloc_touched(thread_count, (words + 1) * sizeof(uint64_t));
     pointed->inside_bits = hs_alloc_touched(thread_count, (words + 1) * sizeof(uint64_t));
     if (!pointed->units || !pointed->inside || !pointed->unit_bits || !pointed->inside_bits) {

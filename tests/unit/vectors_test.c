@@ -114,6 +114,7 @@ static void one_block_init(struct one_block *o, enum hs_extent_kind kind, hs_va 
     o->extent = (struct hs_extent){.kind = kind,
                                    .va = va,
                                    .size = size,
+                                   .headers_off = kind == HS_EXTENT_LARGE ? UINT64_MAX : 0,
                                    .bytes = bytes,
                                    .count = 1,
                                    .segment_idx = kind == HS_EXTENT_LARGE ? UINT32_MAX : 0,

@@ -43,6 +43,7 @@ start() {
     wait_for '0:000>'
 }
 
+tm new-session -d -s server 'sleep 3600' # a server that loses its last session ends while the next one asks for it
 start
 type_line '? 1+1'
 wait_for 'Evaluate expression: 2 = 00000002'

@@ -161,7 +161,8 @@ static bool read_shard(struct reading *reading, struct hs_cell_shard *shard, uin
         if (!number)
             return false;
         shard->numbers[at] = number - 1;
-        shard->places[at] = stored << 16 | id % HS_SHARD_BLOCKS;
+        /* What stores none is a part of its own, and the first of that. */
+        shard->places[at] = (stored == UINT32_MAX ? 0 : stored) << 16 | id % HS_SHARD_BLOCKS;
         if ((summary & HS_SUMMARY_TAGGED) && !add_tag(shard, key, stored, tag_of(blocks, id)))
             return false;
     }

@@ -52,6 +52,7 @@ static bool rank_keys(struct hs_cell_sorting *sorting)
 
 #define RANK_AT 32u       /* in a word; below is the id */
 #define INSERTION_MAX 32u /* up to so many words a radix sort takes longer */
+#define HEAVY_MIN 16384u  /* blocks of one stored index */
 
 static void insertion_sort(uint64_t *words, uint32_t count)
 {
@@ -91,12 +92,9 @@ static void sort_words(uint64_t *words, uint32_t count, uint64_t *other, uint32_
         memcpy(words, from, count * sizeof *words);
 }
 
-/* The words of a part by stored index, in id order in each. start: where those of each begin. */
-static void gather(const struct hs_cell_sorting *sorting, size_t number, uint64_t *words,
-                   uint32_t start[HS_CELL_PART + 1])
+/* Counts the blocks of a part by stored index. start: where those of each begin, counted from the first of the part. */
+static void count_stored(const struct hs_cell_sorting *sorting, size_t number, uint32_t start[HS_CELL_PART + 1])
 {
-    uint32_t next[HS_CELL_PART];
-
     memset(start, 0, (HS_CELL_PART + 1) * sizeof *start);
     for (size_t s = 0; s < sorting->shard_count; s++) {
         const struct hs_cell_shard *shard = &sorting->shards[s];
@@ -105,15 +103,36 @@ static void gather(const struct hs_cell_sorting *sorting, size_t number, uint64_
             start[(shard->places[i] >> 16) % HS_CELL_PART]++;
     }
     hs_starts(start, HS_CELL_PART + 1);
-    memcpy(next, start, sizeof next);
+}
+
+/* Whether a stored index has so many blocks that they are counted by key and not sorted. */
+static bool is_heavy(const struct hs_cell_sorting *sorting, uint32_t count)
+{
+    return count >= HEAVY_MIN && count >= sorting->key_count;
+}
+
+/* The words of a part by stored index, in id order in each, but for heavy ones. first: where those of each begin. */
+static void gather(const struct hs_cell_sorting *sorting, size_t number, uint64_t *words,
+                   const uint32_t start[HS_CELL_PART + 1], const uint32_t first[HS_CELL_PART])
+{
+    uint32_t next[HS_CELL_PART];
+    bool heavy[HS_CELL_PART];
+
+    memcpy(next, first, sizeof next);
+    for (uint32_t i = 0; i < HS_CELL_PART; i++)
+        heavy[i] = is_heavy(sorting, start[i + 1] - start[i]);
     for (size_t s = 0; s < sorting->shard_count; s++) {
         const struct hs_cell_shard *shard = &sorting->shards[s];
         const uint32_t *ranks = sorting->slots[shard->slot].ranks;
         uint64_t base = (uint64_t)s * HS_SHARD_BLOCKS;
 
-        for (uint32_t i = shard->first[number]; i < shard->first[number + 1]; i++)
-            words[next[(shard->places[i] >> 16) % HS_CELL_PART]++] =
-                (uint64_t)ranks[shard->numbers[i]] << RANK_AT | (base + shard->places[i] % HS_SHARD_BLOCKS);
+        for (uint32_t i = shard->first[number]; i < shard->first[number + 1]; i++) {
+            uint32_t stored = (shard->places[i] >> 16) % HS_CELL_PART;
+
+            if (!heavy[stored])
+                words[next[stored]++] =
+                    (uint64_t)ranks[shard->numbers[i]] << RANK_AT | (base + shard->places[i] % HS_SHARD_BLOCKS);
+        }
     }
 }
 
@@ -147,29 +166,74 @@ static bool add_cells(const struct hs_cell_sorting *sorting, struct hs_cell_part
     return true;
 }
 
+/* The same for a heavy one: its blocks are counted by rank, then put where they belong. */
+static bool add_heavy(const struct hs_cell_sorting *sorting, size_t number, uint32_t stored,
+                      struct hs_cell_part_of *part, uint32_t first)
+{
+    uint32_t *next = calloc(sorting->key_count, sizeof *next); /* a rank: how many; then, where the next one goes */
+    uint32_t sum = first;
+    bool fine = next != NULL;
+
+    for (size_t s = 0; fine && s < sorting->shard_count; s++) {
+        const struct hs_cell_shard *shard = &sorting->shards[s];
+        const uint32_t *ranks = sorting->slots[shard->slot].ranks;
+
+        for (uint32_t i = shard->first[number]; i < shard->first[number + 1]; i++)
+            next[ranks[shard->numbers[i]]] += (shard->places[i] >> 16) % HS_CELL_PART == stored;
+    }
+    for (uint32_t rank = 0; fine && rank < sorting->key_count; rank++) {
+        uint32_t count = next[rank];
+
+        if (count && (fine = add_cell(part, sorting->keys[rank], sum)))
+            part->cells[part->cell_count - 1].count = count;
+        next[rank] = sum;
+        sum += count;
+    }
+    for (size_t s = 0; fine && s < sorting->shard_count; s++) {
+        const struct hs_cell_shard *shard = &sorting->shards[s];
+        const uint32_t *ranks = sorting->slots[shard->slot].ranks;
+
+        for (uint32_t i = shard->first[number]; i < shard->first[number + 1]; i++)
+            if ((shard->places[i] >> 16) % HS_CELL_PART == stored)
+                sorting->cells->ids[next[ranks[shard->numbers[i]]]++] =
+                    (uint32_t)(s * HS_SHARD_BLOCKS) + shard->places[i] % HS_SHARD_BLOCKS;
+    }
+    free(next);
+    return fine;
+}
+
 /* Sorts the blocks of a part and makes its cells. Where those of a stored index begin counts from the first of the part. */
 static bool sort_part(struct hs_cell_sorting *sorting, size_t number, struct hs_cell_slot *slot)
 {
     struct hs_cell_part_of *part = &sorting->parts[number];
-    size_t wanted = 2 * (size_t)part->id_count + 1;
-    uint32_t start[HS_CELL_PART + 1];
+    uint32_t start[HS_CELL_PART + 1], first[HS_CELL_PART], light = 0;
     bool fine = true;
 
-    if (wanted > slot->capacity) {
+    count_stored(sorting, number, start);
+    for (uint32_t i = 0; i < HS_CELL_PART; i++) {
+        first[i] = light;
+        if (!is_heavy(sorting, start[i + 1] - start[i]))
+            light += start[i + 1] - start[i];
+    }
+    if (2 * (size_t)light + 1 > slot->capacity) {
         free(slot->words);
-        slot->words = malloc(wanted * sizeof *slot->words);
-        slot->capacity = slot->words ? wanted : 0;
+        slot->words = malloc((2 * (size_t)light + 1) * sizeof *slot->words);
+        slot->capacity = slot->words ? 2 * (size_t)light + 1 : 0;
     }
     if (!slot->words)
         return false;
-    gather(sorting, number, slot->words, start);
+    gather(sorting, number, slot->words, start, first);
     for (uint32_t i = 0; fine && i < HS_CELL_PART && number * HS_CELL_PART + i <= HS_CELL_UNTRACED; i++) {
-        uint64_t *words = slot->words + start[i];
-        uint32_t count = start[i + 1] - start[i];
+        uint32_t count = start[i + 1] - start[i], first_id = part->first_id + start[i];
+        uint64_t *words = slot->words + first[i];
 
         sorting->cells->first[number * HS_CELL_PART + i] = part->cell_count;
-        sort_words(words, count, slot->words + part->id_count, sorting->key_count);
-        fine = add_cells(sorting, part, words, count, part->first_id + start[i]);
+        if (is_heavy(sorting, count)) {
+            fine = add_heavy(sorting, number, i, part, first_id);
+            continue;
+        }
+        sort_words(words, count, slot->words + light, sorting->key_count);
+        fine = add_cells(sorting, part, words, count, first_id);
     }
     return fine;
 }

@@ -15,7 +15,7 @@ struct hs_cell_shard {
 };
 
 struct hs_cell_part_of {
-    uint32_t first_id, id_count; /* in hs_cells.ids */
+    uint32_t first_id; /* in hs_cells.ids */
     struct hs_cell *cells;
     uint32_t cell_count, first_cell;
     size_t cell_capacity;

@@ -52,7 +52,8 @@ static bool rank_keys(struct hs_cell_sorting *sorting)
 
 #define RANK_AT 32u       /* in a word; below is the id */
 #define INSERTION_MAX 32u /* up to so many words a radix sort takes longer */
-#define HEAVY_MIN 16384u  /* blocks of one stored index */
+#define HEAVY_MIN 16384u /* blocks of one stored index: if they are more than keys, too, they are counted, not sorted */
+#define HEAVY UINT32_MAX /* instead of where its words begin: it has none */
 
 static void insertion_sort(uint64_t *words, uint32_t count)
 {
@@ -105,22 +106,32 @@ static void count_stored(const struct hs_cell_sorting *sorting, size_t number, u
     hs_starts(start, HS_CELL_PART + 1);
 }
 
-/* Whether a stored index has so many blocks that they are counted by key and not sorted. */
-static bool is_heavy(const struct hs_cell_sorting *sorting, uint32_t count)
+/* Where the words of each stored index begin. Returns how many there are. */
+static uint32_t place_words(const struct hs_cell_sorting *sorting, const uint32_t start[HS_CELL_PART + 1],
+                            uint32_t first[HS_CELL_PART])
 {
-    return count >= HEAVY_MIN && count >= sorting->key_count;
+    uint32_t sum = 0;
+
+    for (uint32_t i = 0; i < HS_CELL_PART; i++) {
+        uint32_t count = start[i + 1] - start[i];
+
+        if (count >= HEAVY_MIN && count >= sorting->key_count) {
+            first[i] = HEAVY;
+        } else {
+            first[i] = sum;
+            sum += count;
+        }
+    }
+    return sum;
 }
 
-/* The words of a part by stored index, in id order in each, but for heavy ones. first: where those of each begin. */
+/* The words of a part by stored index, in id order in each. first: where those of each begin. */
 static void gather(const struct hs_cell_sorting *sorting, size_t number, uint64_t *words,
-                   const uint32_t start[HS_CELL_PART + 1], const uint32_t first[HS_CELL_PART])
+                   const uint32_t first[HS_CELL_PART])
 {
     uint32_t next[HS_CELL_PART];
-    bool heavy[HS_CELL_PART];
 
     memcpy(next, first, sizeof next);
-    for (uint32_t i = 0; i < HS_CELL_PART; i++)
-        heavy[i] = is_heavy(sorting, start[i + 1] - start[i]);
     for (size_t s = 0; s < sorting->shard_count; s++) {
         const struct hs_cell_shard *shard = &sorting->shards[s];
         const uint32_t *ranks = sorting->slots[shard->slot].ranks;
@@ -129,7 +140,7 @@ static void gather(const struct hs_cell_sorting *sorting, size_t number, uint64_
         for (uint32_t i = shard->first[number]; i < shard->first[number + 1]; i++) {
             uint32_t stored = (shard->places[i] >> 16) % HS_CELL_PART;
 
-            if (!heavy[stored])
+            if (next[stored] != HEAVY)
                 words[next[stored]++] =
                     (uint64_t)ranks[shard->numbers[i]] << RANK_AT | (base + shard->places[i] % HS_SHARD_BLOCKS);
         }
@@ -206,34 +217,31 @@ static bool add_heavy(const struct hs_cell_sorting *sorting, size_t number, uint
 static bool sort_part(struct hs_cell_sorting *sorting, size_t number, struct hs_cell_slot *slot)
 {
     struct hs_cell_part_of *part = &sorting->parts[number];
-    uint32_t start[HS_CELL_PART + 1], first[HS_CELL_PART], light = 0;
+    uint32_t start[HS_CELL_PART + 1], first[HS_CELL_PART], word_count;
+    size_t room;
     bool fine = true;
 
     count_stored(sorting, number, start);
-    for (uint32_t i = 0; i < HS_CELL_PART; i++) {
-        first[i] = light;
-        if (!is_heavy(sorting, start[i + 1] - start[i]))
-            light += start[i + 1] - start[i];
-    }
-    if (2 * (size_t)light + 1 > slot->capacity) {
+    word_count = place_words(sorting, start, first);
+    room = 2 * (size_t)word_count + 1;
+    if (room > slot->capacity) {
         free(slot->words);
-        slot->words = malloc((2 * (size_t)light + 1) * sizeof *slot->words);
-        slot->capacity = slot->words ? 2 * (size_t)light + 1 : 0;
+        slot->words = malloc(room * sizeof *slot->words);
+        slot->capacity = slot->words ? room : 0;
     }
     if (!slot->words)
         return false;
-    gather(sorting, number, slot->words, start, first);
+    gather(sorting, number, slot->words, first);
     for (uint32_t i = 0; fine && i < HS_CELL_PART && number * HS_CELL_PART + i <= HS_CELL_UNTRACED; i++) {
         uint32_t count = start[i + 1] - start[i], first_id = part->first_id + start[i];
-        uint64_t *words = slot->words + first[i];
 
         sorting->cells->first[number * HS_CELL_PART + i] = part->cell_count;
-        if (is_heavy(sorting, count)) {
+        if (first[i] == HEAVY) {
             fine = add_heavy(sorting, number, i, part, first_id);
-            continue;
+        } else {
+            sort_words(slot->words + first[i], count, slot->words + word_count, sorting->key_count);
+            fine = add_cells(sorting, part, slot->words + first[i], count, first_id);
         }
-        sort_words(words, count, slot->words + light, sorting->key_count);
-        fine = add_cells(sorting, part, words, count, first_id);
     }
     return fine;
 }
@@ -280,12 +288,9 @@ bool hs_cells_sort(struct hs_cell_sorting *sorting)
     struct hs_cells *cells = sorting->cells;
 
     for (size_t number = 0; number < HS_CELL_PARTS; number++) {
-        struct hs_cell_part_of *part = &sorting->parts[number];
-
-        part->first_id = cells->id_count;
+        sorting->parts[number].first_id = cells->id_count;
         for (size_t s = 0; s < sorting->shard_count; s++)
-            part->id_count += sorting->shards[s].first[number + 1] - sorting->shards[s].first[number];
-        cells->id_count += part->id_count;
+            cells->id_count += sorting->shards[s].first[number + 1] - sorting->shards[s].first[number];
     }
     cells->ids = malloc((cells->id_count + (size_t)1) * sizeof *cells->ids);
     if (!cells->ids || !rank_keys(sorting))

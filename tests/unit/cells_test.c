@@ -13,12 +13,14 @@
 #define MANY 90000u /* more than a shard has; half of them of one stored index */
 
 /* Blocks of a heap that records stacks, and of one that does not. */
-static struct hs_dump *open_dump(struct hw_process *process, struct hw_heap heaps[2], unsigned count,
-                                 unsigned thread_count, uint8_t **bytes_ret)
+static void open_dump(struct hw_dump *d, unsigned count, unsigned thread_count)
 {
-    hw_process_init(process, 4);
-    hw_heap_init(&heaps[0], process, 0x10000000, &(struct hw_heap_plan){.flags = HW_CAPTURE, .reserve = 0x1000000});
-    hw_heap_init(&heaps[1], process, 0x40000000, &(struct hw_heap_plan){.reserve = 0x100000});
+    struct hw_heap *heaps = d->heaps;
+
+    memset(d, 0, sizeof *d);
+    hw_process_init(&d->process, 4);
+    hw_heap_init(&heaps[0], &d->process, 0x10000000, &(struct hw_heap_plan){.flags = HW_CAPTURE, .reserve = 0x1000000});
+    hw_heap_init(&heaps[1], &d->process, 0x40000000, &(struct hw_heap_plan){.reserve = 0x100000});
     for (unsigned i = 0; i < count; i++) {
         if (i % 101 == 5)
             hw_free(&heaps[0], 16 + i % 7 * 8);
@@ -32,7 +34,7 @@ static struct hs_dump *open_dump(struct hw_process *process, struct hw_heap heap
     }
     hw_segment_end(&heaps[0], false);
     hw_segment_end(&heaps[1], false);
-    return hw_open(process, thread_count, bytes_ret);
+    hw_dump_open(d, thread_count);
 }
 
 /* Cells are in order, and so are the blocks of each; those are where they belong, and each once. */
@@ -76,24 +78,16 @@ static void assert_cells(const struct hs_cells *cells, const struct hs_blocks *b
 static void check(unsigned count, unsigned thread_count)
 {
     static const uint8_t objects[HS_CELL_LABELS + 1];
-    struct hw_process process;
-    struct hw_heap heaps[2];
-    uint8_t *bytes;
-    struct hs_dump *dump = open_dump(&process, heaps, count, thread_count, &bytes);
-    const struct hs_blocks *blocks;
+    struct hw_dump d;
     struct hs_cells cells;
     struct hs_error err = {0};
 
-    assert_int_equal(hs_dump_blocks(dump, NULL, &blocks, NULL), HS_OK);
-    if (hs_cells_init(&cells, dump, blocks, objects, NULL, &err) != HS_OK)
+    open_dump(&d, count, thread_count);
+    if (hs_cells_init(&cells, d.dump, d.blocks, objects, NULL, &err) != HS_OK)
         fail_msg("%s", err.text);
-    assert_cells(&cells, blocks, objects);
+    assert_cells(&cells, d.blocks, objects);
     hs_cells_deinit(&cells);
-    hs_dump_close(dump);
-    free(bytes);
-    hw_heap_deinit(&heaps[0]);
-    hw_heap_deinit(&heaps[1]);
-    hw_process_deinit(&process);
+    hw_dump_close(&d);
 }
 
 static void test_cells(void **state)

@@ -924,3 +924,21 @@ void hw_traces_end(struct hw_traces *traces)
     hw_trace_put(traces, 'i', traces->array_va);
     hw_trace_put(traces, 'b', 0x89);
 }
+
+/* ---- two heaps, opened ---- */
+
+void hw_dump_open(struct hw_dump *dump, unsigned thread_count)
+{
+    dump->dump = hw_open(&dump->process, thread_count, &dump->bytes);
+    assert_int_equal(hs_dump_blocks(dump->dump, NULL, &dump->blocks, NULL), HS_OK);
+    dump->count = hs_blocks_count(dump->blocks);
+}
+
+void hw_dump_close(struct hw_dump *dump)
+{
+    hs_dump_close(dump->dump);
+    free(dump->bytes);
+    hw_heap_deinit(&dump->heaps[0]);
+    hw_heap_deinit(&dump->heaps[1]);
+    hw_process_deinit(&dump->process);
+}

@@ -176,4 +176,19 @@ void hw_traces_end(struct hw_traces *traces);
 uint64_t hw_trace_field(const struct hw_traces *traces, char field, unsigned *size_ret);
 void hw_trace_put(struct hw_traces *traces, char field, uint64_t value);
 
+/* ---- two heaps, opened ---- */
+
+struct hw_dump {
+    struct hw_process process;
+    struct hw_heap heaps[2];
+    struct hs_dump *dump;
+    uint8_t *bytes;
+    const struct hs_blocks *blocks;
+    uint32_t count; /* of them */
+};
+
+/* Opens what is planted in `process` and walks its heaps. */
+void hw_dump_open(struct hw_dump *dump, unsigned thread_count);
+void hw_dump_close(struct hw_dump *dump);
+
 #endif

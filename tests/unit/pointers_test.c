@@ -12,12 +12,7 @@
 #define BLOCKS 3000u /* of the first heap: several words of a set, of starts, and of what is pointed to */
 
 struct fixture {
-    struct hw_process process;
-    struct hw_heap heaps[2];
-    struct hs_dump *dump;
-    uint8_t *bytes;
-    const struct hs_blocks *blocks;
-    uint32_t count;
+    struct hw_dump d;
     uint64_t random;
 };
 
@@ -47,7 +42,7 @@ static void plant(struct fixture *f, struct hw_heap *heap, unsigned count)
 static uint64_t target_of(struct fixture *f, const struct hw_block *all, size_t count, const struct hw_block *own)
 {
     const struct hw_block *to = next_random(f, 10) ? &all[next_random(f, count)] : own;
-    unsigned pointer = f->process.pointer;
+    unsigned pointer = f->d.process.pointer;
 
     switch (next_random(f, 8)) {
     case 0: return to->va;
@@ -63,15 +58,15 @@ static uint64_t target_of(struct fixture *f, const struct hw_block *all, size_t 
 
 static void write_pointers(struct fixture *f)
 {
-    struct hw_heap *heaps[] = {&f->heaps[0], &f->heaps[1]};
+    struct hw_heap *heaps[] = {&f->d.heaps[0], &f->d.heaps[1]};
     size_t count;
     struct hw_block *all = hw_all(heaps, 2, &count);
 
     for (size_t i = 0; i < count; i++)
-        for (uint64_t at = 0; all[i].state == HS_BLOCK_BUSY && at + f->process.pointer <= all[i].size;
-             at += f->process.pointer)
+        for (uint64_t at = 0; all[i].state == HS_BLOCK_BUSY && at + f->d.process.pointer <= all[i].size;
+             at += f->d.process.pointer)
             if (next_random(f, 4) == 0)
-                hw_put_pointer(&f->process, all[i].user_va + at, target_of(f, all, count, &all[i]));
+                hw_put_pointer(&f->d.process, all[i].user_va + at, target_of(f, all, count, &all[i]));
     free(all);
 }
 
@@ -79,40 +74,29 @@ static void fixture_init(struct fixture *f, unsigned pointer, bool damaged, unsi
 {
     memset(f, 0, sizeof *f);
     f->random = pointer + damaged;
-    hw_process_init(&f->process, pointer);
-    hw_heap_init(&f->heaps[0], &f->process, 0x10000000,
+    hw_process_init(&f->d.process, pointer);
+    hw_heap_init(&f->d.heaps[0], &f->d.process, 0x10000000,
                  &(struct hw_heap_plan){.flags = HW_CAPTURE, .reserve = 0x200000});
-    plant(f, &f->heaps[0], BLOCKS);
-    hw_segment_end(&f->heaps[0], false);
-    hw_large(&f->heaps[0], 0x8000000, &(struct hw_plan){.size = 0x12345}, 0);
-    hw_heap_init(&f->heaps[1], &f->process, 0x40000000, &(struct hw_heap_plan){.reserve = 0x100000});
-    plant(f, &f->heaps[1], 400);
-    hw_segment_end(&f->heaps[1], false);
+    plant(f, &f->d.heaps[0], BLOCKS);
+    hw_segment_end(&f->d.heaps[0], false);
+    hw_large(&f->d.heaps[0], 0x8000000, &(struct hw_plan){.size = 0x12345}, 0);
+    hw_heap_init(&f->d.heaps[1], &f->d.process, 0x40000000, &(struct hw_heap_plan){.reserve = 0x100000});
+    plant(f, &f->d.heaps[1], 400);
+    hw_segment_end(&f->d.heaps[1], false);
     write_pointers(f);
     if (damaged) {
-        hw_header(&f->heaps[0], f->heaps[0].segments[0].blocks[700].va, 0, 0, 0, 0);
-        hw_omit(&f->process, 0x40002000, 0x1000);
+        hw_header(&f->d.heaps[0], f->d.heaps[0].segments[0].blocks[700].va, 0, 0, 0, 0);
+        hw_omit(&f->d.process, 0x40002000, 0x1000);
     }
-    hw_split(&f->process, 0x40001008); /* inside a block, most likely: what follows begins with the rest of it */
-    f->dump = hw_open(&f->process, thread_count, &f->bytes);
-    assert_int_equal(hs_dump_blocks(f->dump, NULL, &f->blocks, NULL), HS_OK);
-    f->count = hs_blocks_count(f->blocks);
-}
-
-static void fixture_deinit(struct fixture *f)
-{
-    hs_dump_close(f->dump);
-    free(f->bytes);
-    hw_heap_deinit(&f->heaps[0]);
-    hw_heap_deinit(&f->heaps[1]);
-    hw_process_deinit(&f->process);
+    hw_split(&f->d.process, 0x40001008); /* inside a block, most likely: what follows begins with the rest of it */
+    hw_dump_open(&f->d, thread_count);
 }
 
 static enum hs_aim aim_of(const struct fixture *f, const struct hs_block *block, uint64_t value)
 {
     if (value == block->user_va)
         return HS_AIM_USER;
-    if (value == block->user_va + 2 * (uint64_t)f->process.pointer)
+    if (value == block->user_va + 2 * (uint64_t)f->d.process.pointer)
         return HS_AIM_MAPI;
     return value == (block->large ? 0 : block->va) ? HS_AIM_HEADER : HS_AIM_INTERIOR;
 }
@@ -120,17 +104,17 @@ static enum hs_aim aim_of(const struct fixture *f, const struct hs_block *block,
 /* What the words of busy blocks of a set lead to: bit 1 << aim of each block. */
 static uint8_t *look_plainly(const struct fixture *f, const struct hs_set *from)
 {
-    const struct hs_space *space = &f->dump->space;
-    uint8_t *aims = calloc(f->count + 1, 1);
+    const struct hs_space *space = &f->d.dump->space;
+    uint8_t *aims = calloc(f->d.count + 1, 1);
 
     for (uint32_t id = 0; hs_set_next(from, id, &id) == HS_OK; id++) {
         struct hs_block block, to;
         hs_va value;
 
-        assert_int_equal(hs_blocks_get(f->blocks, id, &block), HS_OK);
-        for (uint64_t at = 0; at + f->process.pointer <= block.size; at += f->process.pointer)
-            if (hs_space_pointer(space, block.user_va + at, &value) && hs_blocks_find(f->blocks, value, &to) == HS_OK &&
-                to.id != id && to.state != HS_BLOCK_UNCOMMITTED)
+        assert_int_equal(hs_blocks_get(f->d.blocks, id, &block), HS_OK);
+        for (uint64_t at = 0; at + f->d.process.pointer <= block.size; at += f->d.process.pointer)
+            if (hs_space_pointer(space, block.user_va + at, &value) &&
+                hs_blocks_find(f->d.blocks, value, &to) == HS_OK && to.id != id && to.state != HS_BLOCK_UNCOMMITTED)
                 aims[to.id] |= (uint8_t)(1u << aim_of(f, &to, value));
     }
     return aims;
@@ -145,7 +129,7 @@ static void assert_referenced(const struct fixture *f, const struct hs_set *all,
         struct hs_set *set = NULL;
 
         assert_int_equal(hs_set_referenced(all, &options, NULL, &set, NULL), HS_OK);
-        for (uint32_t id = 0; id < f->count; id++)
+        for (uint32_t id = 0; id < f->d.count; id++)
             if (hs_set_has(set, id) != (bool)(aims[id] >> aim & 1))
                 fail_msg("block %" PRIu32 ", aim %s: %s", id, hs_aim_name((enum hs_aim)aim),
                          hs_set_has(set, id) ? "found" : "not found");
@@ -181,9 +165,9 @@ static void check(unsigned pointer, bool damaged, unsigned thread_count, bool su
 
     fixture_init(&f, pointer, damaged, thread_count);
     if (summarised)
-        assert_non_null(hs_blocks_summaries(f.blocks, thread_count));
-    assert_int_equal(hs_set_create(f.dump, NULL, NULL, &all, NULL), HS_OK);
-    assert_int_equal(hs_set_create(f.dump, &busy_only, NULL, &busy, NULL), HS_OK);
+        assert_non_null(hs_blocks_summaries(f.d.blocks, thread_count));
+    assert_int_equal(hs_set_create(f.d.dump, NULL, NULL, &all, NULL), HS_OK);
+    assert_int_equal(hs_set_create(f.d.dump, &busy_only, NULL, &busy, NULL), HS_OK);
     aims = look_plainly(&f, busy);
     assert_referenced(&f, all, busy, busy, aims, &found);
     free(aims);
@@ -191,7 +175,7 @@ static void check(unsigned pointer, bool damaged, unsigned thread_count, bool su
         struct hs_filter *filter;
         struct hs_set *from;
 
-        assert_int_equal(hs_filter_create(f.dump, ops[i], op_counts[i], NULL, 0, NULL, &filter, NULL), HS_OK);
+        assert_int_equal(hs_filter_create(f.d.dump, ops[i], op_counts[i], NULL, 0, NULL, &filter, NULL), HS_OK);
         assert_int_equal(hs_set_where(busy, filter, NULL, &from, NULL), HS_OK);
         hs_filter_destroy(filter);
         aims = look_plainly(&f, from);
@@ -202,7 +186,7 @@ static void check(unsigned pointer, bool damaged, unsigned thread_count, bool su
     assert_true(found > 3000);
     hs_set_destroy(all);
     hs_set_destroy(busy);
-    fixture_deinit(&f);
+    hw_dump_close(&f.d);
 }
 
 static void test_pointers(void **state)

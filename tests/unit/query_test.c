@@ -14,15 +14,6 @@
 
 /* ---- a process with enough blocks for several shards ---- */
 
-struct fixture {
-    struct hw_process process;
-    struct hw_heap heaps[2];
-    struct hs_dump *dump;
-    uint8_t *bytes;
-    const struct hs_blocks *blocks;
-    uint32_t count;
-};
-
 static void plant(struct hw_heap *heap, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
@@ -38,7 +29,7 @@ static void plant(struct hw_heap *heap, unsigned count)
     }
 }
 
-static void fixture_init(struct fixture *f, unsigned pointer, unsigned count, unsigned thread_count)
+static void fixture_init(struct hw_dump *f, unsigned pointer, unsigned count, unsigned thread_count)
 {
     memset(f, 0, sizeof *f);
     hw_process_init(&f->process, pointer);
@@ -51,21 +42,10 @@ static void fixture_init(struct fixture *f, unsigned pointer, unsigned count, un
     hw_heap_init(&f->heaps[1], &f->process, 0x40000000, &(struct hw_heap_plan){.reserve = 0x100000});
     plant(&f->heaps[1], 500);
     hw_segment_end(&f->heaps[1], false);
-    f->dump = hw_open(&f->process, thread_count, &f->bytes);
-    assert_int_equal(hs_dump_blocks(f->dump, NULL, &f->blocks, NULL), HS_OK);
-    f->count = hs_blocks_count(f->blocks);
+    hw_dump_open(f, thread_count);
 }
 
-static void fixture_deinit(struct fixture *f)
-{
-    hs_dump_close(f->dump);
-    free(f->bytes);
-    hw_heap_deinit(&f->heaps[0]);
-    hw_heap_deinit(&f->heaps[1]);
-    hw_process_deinit(&f->process);
-}
-
-static struct hs_set *create(struct fixture *f, const struct hs_set_options *options)
+static struct hs_set *create(struct hw_dump *f, const struct hs_set_options *options)
 {
     struct hs_set *set = NULL;
     struct hs_error err = {0};
@@ -95,7 +75,7 @@ static const struct hs_set_options choices[] = {
 #define CHOICES (sizeof choices / sizeof *choices)
 
 /* A set against what a loop over all blocks says belongs to it. */
-static void assert_set(const struct fixture *f, const struct hs_set *set, const uint8_t *wanted)
+static void assert_set(const struct hw_dump *f, const struct hs_set *set, const uint8_t *wanted)
 {
     uint32_t count = 0, next = 0, id;
     uint64_t bytes = 0;
@@ -126,7 +106,7 @@ static void assert_set(const struct fixture *f, const struct hs_set *set, const 
     assert_int_equal(hs_set_bytes(set), bytes);
 }
 
-static uint8_t *wanted_by(const struct fixture *f, const struct hs_set_options *options)
+static uint8_t *wanted_by(const struct hw_dump *f, const struct hs_set_options *options)
 {
     uint8_t *wanted = calloc(f->count + 1, 1);
 
@@ -144,7 +124,7 @@ static void test_sets(void **state)
 {
     (void)state;
     for (unsigned threads = 1; threads <= 7; threads += 3) {
-        struct fixture f;
+        struct hw_dump f;
 
         fixture_init(&f, threads == 4 ? 8 : 4, threads == 4 ? 70000 : 3000, threads);
         assert_true(f.count > (threads == 4 ? HS_SHARD_BLOCKS : 3000));
@@ -162,14 +142,14 @@ static void test_sets(void **state)
             assert_int_equal(hs_set_count(set), f.count);
             hs_set_destroy(set);
         }
-        fixture_deinit(&f);
+        hw_dump_close(&f);
     }
     hs_set_destroy(NULL);
 }
 
 static void test_algebra(void **state)
 {
-    struct fixture f;
+    struct hw_dump f;
 
     (void)state;
     fixture_init(&f, 4, 2000, 2);
@@ -198,12 +178,12 @@ static void test_algebra(void **state)
             free(in_two);
         }
     }
-    fixture_deinit(&f);
+    hw_dump_close(&f);
 }
 
 static void test_two_dumps(void **state)
 {
-    struct fixture f, g;
+    struct hw_dump f, g;
     struct hs_set *one, *two, *sum = NULL;
     struct hs_error err = {0};
 
@@ -215,14 +195,14 @@ static void test_two_dumps(void **state)
     assert_int_equal(hs_set_combine(one, HS_SET_AND, two, &sum, &err), HS_ERR_ARGUMENT);
     assert_int_equal(err.status, HS_ERR_ARGUMENT);
     assert_null(sum);
-    fixture_deinit(&f);
+    hw_dump_close(&f);
     hs_set_destroy(one); /* after its dump: allowed */
     hs_set_destroy(two);
-    fixture_deinit(&g);
+    hw_dump_close(&g);
 }
 
 /* Bytes that tell blocks apart, at the start of what each caller got. */
-static void fill(const struct fixture *f)
+static void fill(const struct hw_dump *f)
 {
     struct hs_block_cursor cursor;
 
@@ -243,7 +223,7 @@ static void test_summaries(void **state)
 {
     (void)state;
     for (unsigned round = 0; round < 4; round++) {
-        struct fixture f;
+        struct hw_dump f;
         const uint64_t *summaries;
         uint32_t tagged = 0, large = 0;
 
@@ -280,7 +260,7 @@ static void test_summaries(void **state)
         }
         assert_true(tagged > 0);
         assert_true(large > 0); /* a size that does not fit its bits */
-        fixture_deinit(&f);
+        hw_dump_close(&f);
     }
 }
 
@@ -377,7 +357,7 @@ static void answer(const struct hs_set *set, const struct hs_filter *filter, str
         fail_msg("%s", err.text);
 }
 
-static void assert_plain(struct fixture *f, size_t choice)
+static void assert_plain(struct hw_dump *f, size_t choice)
 {
     struct hs_filter *filters[PROGRAMS];
     struct answers before[PROGRAMS], after;
@@ -414,18 +394,18 @@ static void test_plain_filters(void **state)
 {
     (void)state;
     for (size_t choice = 0; choice < 2 * CHOICES; choice++) {
-        struct fixture f; /* one each: its summaries are not there before */
+        struct hw_dump f; /* one each: its summaries are not there before */
 
         fixture_init(&f, choice & 1 ? 8 : 4, 1500, 2);
         fill(&f);
         assert_null(hs_blocks_summaries_made(f.blocks));
         assert_plain(&f, choice / 2);
-        fixture_deinit(&f);
+        hw_dump_close(&f);
     }
 }
 
 /* Comparisons of a value with constants run in one step; the same with a value that was negated twice do not. */
-static void assert_comparison(struct fixture *f, const struct hs_set *set, const struct hs_filter_op *value,
+static void assert_comparison(struct hw_dump *f, const struct hs_set *set, const struct hs_filter_op *value,
                               size_t length, enum hs_filter_code code, int64_t low, int64_t high, bool swapped)
 {
     struct hs_set *sets[2];
@@ -467,7 +447,7 @@ static void test_comparisons(void **state)
     };
     static const int64_t bounds[] = {INT64_MIN, INT64_MIN + 1, -300, -1, 0, 1, 20, 21, 100, INT64_MAX - 1, INT64_MAX};
     const size_t bound_count = sizeof bounds / sizeof *bounds;
-    struct fixture f;
+    struct hw_dump f;
     struct hs_set *set;
 
     (void)state;
@@ -488,12 +468,12 @@ static void test_comparisons(void **state)
         }
     }
     hs_set_destroy(set);
-    fixture_deinit(&f);
+    hw_dump_close(&f);
 }
 
 /* ---- groups ---- */
 
-static uint64_t key_of(const struct fixture *f, const struct hs_block *block, enum hs_key key)
+static uint64_t key_of(const struct hw_dump *f, const struct hs_block *block, enum hs_key key)
 {
     uint64_t value = 8;
 
@@ -524,7 +504,7 @@ static uint64_t key_of(const struct fixture *f, const struct hs_block *block, en
 }
 
 /* Counts the blocks of a group the slow way. */
-static void assert_group(const struct fixture *f, const struct hs_set *set, const enum hs_key *keys, unsigned key_count,
+static void assert_group(const struct hw_dump *f, const struct hs_set *set, const enum hs_key *keys, unsigned key_count,
                          const struct hs_group *group)
 {
     uint64_t count = 0, bytes = 0;
@@ -543,7 +523,7 @@ static void assert_group(const struct fixture *f, const struct hs_set *set, cons
     assert_int_equal(group->bytes, bytes);
 }
 
-static void assert_groups(const struct fixture *f, const struct hs_set *set, const enum hs_key *keys,
+static void assert_groups(const struct hw_dump *f, const struct hs_set *set, const enum hs_key *keys,
                           unsigned key_count)
 {
     struct hs_groups *groups = NULL;
@@ -587,7 +567,7 @@ static void test_groups(void **state)
 {
     (void)state;
     for (unsigned round = 0; round < 4; round++) {
-        struct fixture f;
+        struct hw_dump f;
 
         fixture_init(&f, round & 1 ? 8 : 4, 1500, 2);
         assert_null(hs_blocks_summaries_made(f.blocks));
@@ -604,14 +584,14 @@ static void test_groups(void **state)
             assert_groups(&f, set, (enum hs_key[]){HS_KEY_TAG, HS_KEY_FLAGS, HS_KEY_TOTAL, HS_KEY_HEAP}, 4);
             hs_set_destroy(set);
         }
-        fixture_deinit(&f);
+        hw_dump_close(&f);
     }
     hs_groups_destroy(NULL);
 }
 
 static void test_group_misuse(void **state)
 {
-    struct fixture f;
+    struct hw_dump f;
     struct hs_set *set;
     struct hs_groups *groups = NULL;
     struct hs_error err = {0};
@@ -624,14 +604,14 @@ static void test_group_misuse(void **state)
     assert_int_equal(hs_set_group(set, keys, NULL, HS_KEY_MAX + 1, NULL, &groups, &err), HS_ERR_ARGUMENT);
     assert_null(groups);
     hs_set_destroy(set);
-    fixture_deinit(&f);
+    hw_dump_close(&f);
 }
 
 /* The same groups in the same order, whatever the number of threads; several shards. */
 static void test_group_threads(void **state)
 {
     struct hs_groups *groups[3][2];
-    struct fixture f[3];
+    struct hw_dump f[3];
     const unsigned threads[3] = {1, 2, 7};
 
     (void)state;
@@ -667,13 +647,13 @@ static void test_group_threads(void **state)
     for (unsigned i = 0; i < 3; i++) {
         hs_groups_destroy(groups[i][0]);
         hs_groups_destroy(groups[i][1]);
-        fixture_deinit(&f[i]);
+        hw_dump_close(&f[i]);
     }
 }
 
 static void test_refused(void **state)
 {
-    struct fixture f;
+    struct hw_dump f;
     struct hs_set *set = NULL, *all;
     struct hs_groups *groups = NULL;
     struct hs_job *job = hs_job_create();
@@ -690,7 +670,7 @@ static void test_refused(void **state)
     assert_null(groups);
     hs_set_destroy(all);
     hs_job_destroy(job);
-    fixture_deinit(&f);
+    hw_dump_close(&f);
 }
 
 /* ---- allocations that fail ---- */

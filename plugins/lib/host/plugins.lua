@@ -212,8 +212,8 @@ end
 local function by_name(a, b) return a.name < b.name end
 
 -- Adds what the files of a folder are whose names `wanted` is true for.
-local function load_folder(found, dir, data_dir, make_env, wanted)
-    local bundled = dir == data_dir .. "/plugins"
+local function load_folder(found, dir, wanted)
+    local bundled = dir == found.data_dir .. "/plugins"
     local names = core.list_dir(dir)
     if not names then
         found.failed[#found.failed + 1] = { shown = dir, message = dir .. ": no such folder of plugins" }
@@ -224,7 +224,7 @@ local function load_folder(found, dir, data_dir, make_env, wanted)
             local path = dir .. "/" .. file
             local plugin, message = load_plugin({
                 path = path, dir = dir, bundled = bundled, shown = bundled and "plugins/" .. file or path,
-            }, make_env)
+            }, found.make_env)
             if not plugin then
                 found.failed[#found.failed + 1] = { shown = path, stem = stem, message = message }
             elseif not found.by_name[plugin.name] then
@@ -243,16 +243,20 @@ local function is_bundled_command(stem, bundled) return bundled and stem:find "^
 -- commands are left out: only the prompt and lists want them, and a question should not wait for them.
 -- `make_env(plugin)` makes the globals of a plugin's file.
 function plugins.load(plugin_dirs, data_dir, make_env)
-    local found = { list = {}, by_name = {}, failed = {} }
+    local found = { list = {}, by_name = {}, failed = {}, data_dir = data_dir, make_env = make_env }
     for _, dir in ipairs(plugin_dirs) do
-        load_folder(found, dir, data_dir, make_env, function(...) return not is_bundled_command(...) end)
+        load_folder(found, dir, function(...) return not is_bundled_command(...) end)
     end
     return found
 end
 
--- Adds the bundled commands.
-function plugins.load_commands(found, data_dir, make_env)
-    load_folder(found, data_dir .. "/plugins", data_dir, make_env, is_bundled_command)
+-- Adds the bundled commands, once.
+function plugins.add_commands(found)
+    if not found.has_commands then
+        found.has_commands = true
+        load_folder(found, found.data_dir .. "/plugins", is_bundled_command)
+    end
+    return found
 end
 
 -- ---- running ----

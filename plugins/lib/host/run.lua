@@ -243,12 +243,7 @@ end
 
 -- The same with the bundled commands.
 local function all_plugins(context)
-    local found = run.plugins(context)
-    if not context.has_commands then
-        context.has_commands = true
-        plugins.load_commands(found, context.data_dir, function(plugin) return plugin_environment(context, plugin) end)
-    end
-    return found
+    return plugins.add_commands(run.plugins(context))
 end
 
 local LATE <const> = { dump = true, args = true, report = true, results = true }

@@ -274,6 +274,7 @@ static pid_t run(char **command)
         int sink = open("/dev/null", O_WRONLY);
 
         dup2(sink, 1);
+        signal(SIGINT, SIG_DFL); /* a shell that runs this in the background has it ignored */
         execvp(command[0], command);
         _exit(127);
     }

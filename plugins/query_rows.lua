@@ -57,6 +57,16 @@ local function remedy(signature, site)
         "(a set of zero rows needs only itself freed)"
 end
 
+-- Whether most of what the stack ever allocated is lost: a leak of each call, not of some.
+local function mostly_lost(site)
+    return site.trace ~= nil and 2 * site.lost >= site.trace.count
+end
+
+local function captures_text(site)
+    return ("TraceCount %s: %s of all that this stack ever allocated is lost"):format(text.count(site.trace.count),
+        text.percent(site.lost, site.trace.count) .. " %")
+end
+
 local function evidence(signature, site)
     local list = {
         ("they hold property values: %s"):format(columns_text(signature)),
@@ -77,10 +87,7 @@ local function evidence(signature, site)
     elseif site.maker == "own" then
         list[#list + 1] = ("the caller asked %s for them itself"):format(site.allocator)
     end
-    if site.trace then
-        list[#list + 1] = ("TraceCount %s: %s of all that this stack ever allocated is lost"):format(
-            text.count(site.trace.count), text.percent(site.lost, site.trace.count) .. " %")
-    end
+    if mostly_lost(site) then list[#list + 1] = captures_text(site) end
     if signature.holders.set > 0 then
         list[#list + 1] = ("%s of the same columns stand in row sets that are in use: so these stood in one, too"):
             format(text.plural(signature.holders.set, "row"))
@@ -88,7 +95,7 @@ local function evidence(signature, site)
     return list
 end
 
-local function against(signature, site, seen, why)
+local function against(signature, site, sight)
     local list, held = {}, signature.holders
     local elsewhere = held.block + held.section + held.other
     if elsewhere > 0 then
@@ -99,7 +106,10 @@ local function against(signature, site, seen, why)
         list[#list + 1] = ("%s with these columns are on a stack, so in use: not counted"):format(
             text.count(held.stack))
     end
-    if not seen then list[#list + 1] = why .. ": a pointer may be there" end
+    if sight.missing then list[#list + 1] = sight.missing .. ": a pointer may be there" end
+    if site.trace and not mostly_lost(site) then
+        list[#list + 1] = captures_text(site) .. ": the rest was freed, or is in use"
+    end
     if not site.trace then list[#list + 1] = "no stack says who allocated them" end
     return list
 end
@@ -114,8 +124,7 @@ local function with_unrecorded(list)
     first.unrecorded = table.remove(list, rest).lost
 end
 
-local function finding(dump, signature, site)
-    local seen, why = lost.all_seen(dump)
+local function finding(dump, signature, site, sight)
     local one, many = named(signature, site)
     site.words = text.plural(site.lost, one, many)
     site.why = "nothing points to " .. (site.lost == 1 and "it" or "them")
@@ -125,11 +134,11 @@ local function finding(dump, signature, site)
     local private = dump:info().usage.private
     local symbol = site.caller and (dump:symbol(site.caller) or text.address(dump, site.caller))
     local parts = site.caller and dump:symbol_parts(site.caller)
-    local opposed = against(signature, site, seen, why)
+    local opposed = against(signature, site, sight)
     return {
         claim = ("%s %s lost: %s%s"):format(site.words, site.lost == 1 and "is" or "are", site.why,
             symbol and ", asked for by " .. symbol or ""),
-        confidence = math.min(lost.confidence(site.lost, site.blocks, seen) * signature.confidence / 0.99,
+        confidence = math.min(lost.confidence(site.lost, site.blocks, sight) * signature.confidence / 0.99,
             site.trace and site.confidence or 0.9),
         evidence = evidence(signature, site), against = #opposed > 0 and opposed or nil,
         blocks = site.lost + site.linked_blocks, bytes = bytes,
@@ -144,14 +153,14 @@ local function run(dump, options, report)
     local _, facts = heapsift.recognise(dump)
     local rows = mapi_rows.of(dump, facts.mapi)
     if not rows then return nil end
-    local attribution = heapsift.attribution(dump)
+    local attribution, sight = heapsift.attribution(dump), lost.sight(dump)
     for _, signature in ipairs(rows.signatures) do
         if signature.lost_blocks > 0 then
             signature.sites = signature.callers(attribution)
             with_unrecorded(signature.sites)
             for _, site in ipairs(signature.sites) do
                 if site.lost >= options.min_rows then
-                    site.finding = finding(dump, signature, site)
+                    site.finding = finding(dump, signature, site, sight)
                     report:add(site.finding)
                 end
             end

@@ -114,8 +114,7 @@ function pick.print_unread(dump, heaps, indent)
         local start = (indent or "") .. "heap " .. text.address(dump, heap.address)
         if pick.is_read(heap) and bytes > 0 then
             local share = not percent and "more than it says to have committed"
-                or string.format("%s of its %s of committed memory",
-                    percent < 0.1 and "less than 0.1 %" or string.format("%.1f %%", percent),
+                or string.format("%s of its %s of committed memory", text.share(percent, 100),
                     text.size(heap.committed + heap.large_committed))
             text.say("%s: %s bytes could not be read, %s", start, text.count(bytes), share)
         end

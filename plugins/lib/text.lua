@@ -77,6 +77,11 @@ function text.percent(part, whole, digits)
     return string.format("%." .. (digits or 1) .. "f", 100 * part / whole)
 end
 
+-- part of whole, as the share that is missing: "12.3 %", and "less than 0.1 %" rather than none.
+function text.share(part, whole)
+    return part < whole / 1000 and "less than 0.1 %" or text.percent(part, whole) .. " %"
+end
+
 -- "1 block", "2 blocks".
 function text.plural(n, one, many)
     return string.format("%s %s", text.count(n), n == 1 and one or many or one .. "s")

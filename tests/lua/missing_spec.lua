@@ -1,5 +1,6 @@
 -- What the scripts say where something is missing: no trace database, a dump that is cut, nothing at all.
 
+local json = require "dkjson"
 local program = require "program"
 
 describe("a process without +ust", function()
@@ -73,5 +74,50 @@ describe("a dump that is cut", function()
         local out, code = program.run({ "run", "stat", "cut.dmp" }, folder)
         assert.equal(4, code)
         assert.truthy(out:find("not read: ", 1, true), out)
+    end)
+end)
+
+-- A pointer to what looks lost may stand in what is missing: the more of that, the less sure a leak is.
+describe("who on a dump that is cut", function()
+    local folder
+
+    -- What `who` says of the first `bytes` of the sample, its text and its findings.
+    local function verdict(bytes)
+        local whole = program.read_file(folder .. "/whole.dmp")
+        local file <close> = assert(io.open(folder .. "/cut.dmp", "wb"))
+        file:write(whole:sub(1, bytes < 0 and #whole + bytes or #whole // bytes))
+        file:close()
+        local text = program.run({ "run", "who", "cut.dmp" }, folder)
+        return text, json.decode((program.run({ "run", "who", "cut.dmp", "--json" }, folder))).findings
+    end
+
+    local function surest(findings)
+        local most = 0
+        for _, finding in ipairs(findings) do most = math.max(most, finding.confidence) end
+        return most
+    end
+
+    setup(function()
+        folder = program.folder()
+        program.output({ "run", "sample", "whole.dmp", "--scale", "0.05" }, folder)
+    end)
+
+    teardown(function()
+        program.remove(folder)
+    end)
+
+    it("is likely of nothing where half is missing, and says how much that is", function()
+        local text, findings = verdict(2)
+        local missing = tonumber(text:match "the dump is cut, ([%d.]+) %% of the private%s+memory is missing")
+        assert.is_true(missing and missing > 30 and missing < 60, text)
+        assert.is_true(#findings > 0 and surest(findings) > 0.2, text)
+        assert.is_true(surest(findings) <= 1 - missing / 100 + 0.001, text)
+        assert.is_nil(text:find("likely (", 1, true), text)
+    end)
+
+    it("is likely where next to nothing is missing, and certain of nothing", function()
+        local text, findings = verdict(-5000)
+        assert.truthy(text:find("the dump is cut", 1, true), text)
+        assert.is_true(surest(findings) >= 0.8 and surest(findings) <= 0.9, text)
     end)
 end)

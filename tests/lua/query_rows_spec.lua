@@ -49,7 +49,8 @@ describe("query_rows", function()
         assert.equal(1, #list)
         assert.truthy(list[1].claim:find(("^%d MAPI table rows are lost"):format(LOST)))
         assert.is_true(has(list[1].evidence, ("%d rows of the same columns stand in row sets"):format(HELD)))
-        assert.is_nil(list[1].against)
+        assert.equal(1, #list[1].against) -- some are in use, so not all that this stack made is lost
+        assert.is_true(has(list[1].against, "45.9 % of all that this stack ever allocated is lost: the rest was freed"))
         assert.truthy(list[1].remedy:find "^FreeProws instead of MAPIFreeBuffer on the set")
     end)
 

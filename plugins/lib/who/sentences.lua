@@ -174,8 +174,7 @@ function sentences.unread(case)
         local bytes, percent = pick.unread(heap)
         if bytes > 0 then
             list[#list + 1] = ("heap %s: %s bytes%s"):format(text.address(dump, heap.address), text.count(bytes),
-                percent and (", %s of its committed memory"):format(
-                    percent < 0.1 and "less than 0.1 %" or ("%.1f %%"):format(percent)) or "")
+                percent and (", %s of its committed memory"):format(text.share(percent, 100)) or "")
         end
     end
     local db = dump.traces

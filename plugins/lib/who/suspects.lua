@@ -24,7 +24,7 @@ end
 -- Fills in what a suspect has lost: `held` blocks of `held_bytes` are not lost.
 local function judge(scene, one, held, held_bytes)
     one.lost_blocks, one.lost_bytes = one.blocks - held, one.bytes - held_bytes
-    one.leak = lost_blocks.confidence(one.lost_blocks, one.blocks, scene.seen)
+    one.leak = lost_blocks.confidence(one.lost_blocks, one.blocks, scene.sight)
     one.mostly_lost = one.lost_blocks > 0 and 2 * one.lost_blocks >= one.blocks
     one.weight = one.leak >= NO_LEAK and one.leak * one.lost_bytes or 0
     return one
@@ -148,7 +148,7 @@ function suspects.find(dump, options, wanted)
     for heap in dump:heaps() do -- what the walk has added up; a set would be gone through for it
         if not options.heap or heap == options.heap then scene.bytes = scene.bytes + heap.busy_bytes end
     end
-    scene.held, scene.seen = busy:referenced(), lost_blocks.all_seen(dump)
+    scene.held, scene.sight = busy:referenced(), lost_blocks.sight(dump)
     for _, lost in ipairs(options.rows and options.rows.lost or {}) do -- the largest first
         if lost:count() > 0 then scene.held = scene.held - lost end
     end

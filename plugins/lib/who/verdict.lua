@@ -143,7 +143,7 @@ end
 -- remedy, missing, refute, leak (confidence that it is a leak), confidence (of the finding), claim, rows (what
 -- query_rows found of it: finding, signature, site), nil if nothing.
 function verdict.of(dump, suspect, rows)
-    local seen, missing = lost.all_seen(dump)
+    local sight = lost.sight(dump)
     local who = allocated_by(dump, suspect)
     local found, signature, site = rows_of(suspect, rows)
     local out
@@ -153,13 +153,13 @@ function verdict.of(dump, suspect, rows)
         out.what = ("%s with %s"):format(site.words, text.plural(site.linked_blocks, "linked buffer"))
         out.why = site.how
         out.evidence, out.against, out.remedy = found.evidence, found.against or {}, found.remedy
-        out.leak = lost.confidence(site.lost, site.blocks, seen) * signature.confidence / 0.99
+        out.leak = lost.confidence(site.lost, site.blocks, sight) * signature.confidence / 0.99
     else
         out = generic(dump, suspect, who)
         out.leak = suspect.leak
     end
     out.who = who
-    if not seen then out.missing = missing end
+    out.missing = sight.missing
     out.refute = "a pointer to these blocks that the process can follow; a second dump in which they are gone"
     out.confidence = math.min(out.leak, suspect.recorded and who.sure or 0.9)
     out.claim = ("%s: %s%s"):format(out.what, out.why, who.frame and ", allocated by " .. who.frame or "")

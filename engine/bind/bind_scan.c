@@ -45,7 +45,15 @@ static unsigned bits_of(lua_State *lua, int arg, const char *what, const char *(
     return bits;
 }
 
-/* { sources =, aims =, from = } at stack index `arg`, or a set, or nothing. */
+/* The number at the top of the stack. */
+static uint64_t first_bytes_of(lua_State *lua, int arg)
+{
+    lua_Integer bytes = lua_isinteger(lua, -1) ? lua_tointeger(lua, -1) : 0;
+    luaL_argcheck(lua, bytes > 0, arg, "first_bytes: expected a number of bytes, 1 or more");
+    return (uint64_t)bytes;
+}
+
+/* { sources =, aims =, from =, first_bytes = } at stack index `arg`, or a set, or nothing. */
 static void referenced_options(lua_State *lua, int arg, struct hs_referenced_options *options)
 {
     if (lua_isnoneornil(lua, arg))
@@ -64,13 +72,16 @@ static void referenced_options(lua_State *lua, int arg, struct hs_referenced_opt
             options->aims = bits_of(lua, arg, "aim", aim_name, HS_AIM_COUNT);
         else if (strcmp(key, "from") == 0)
             options->from = bind_set_class.object(lua, lua_gettop(lua));
+        else if (strcmp(key, "first_bytes") == 0)
+            options->first_bytes = first_bytes_of(lua, arg);
         else
-            luaL_argerror(lua, arg, lua_pushfstring(lua, "unknown option '%s' (sources, aims, from)", key));
+            luaL_argerror(lua, arg,
+                          lua_pushfstring(lua, "unknown option '%s' (sources, aims, from, first_bytes)", key));
         lua_pop(lua, 1);
     }
 }
 
-/* set:referenced([set | { sources =, aims =, from = }]) -> set */
+/* set:referenced([set | { sources =, aims =, from =, first_bytes = }]) -> set */
 int bind_set_referenced(lua_State *lua)
 {
     struct referenced work = {.set = bind_set_class.object(lua, 1)};

@@ -55,7 +55,8 @@ struct look {
     struct test test;
     struct piece *pieces;
     size_t piece_count, piece_capacity;
-    const struct hs_set *from; /* blocks to look into */
+    const struct hs_set *from; /* blocks to look into, */
+    uint64_t first_bytes;      /* not further than that */
 
     /* Results: bits for blocks, or a list. */
     struct hs_scan *scan;
@@ -426,6 +427,18 @@ static void look_at_registers(struct look *look)
     }
 }
 
+#define AHEAD 4u         /* spots */
+#define AHEAD_BYTES 512u /* of each at most: the processor itself goes on from there */
+
+/* Brings what follows the first bytes of a block into the cache. */
+static inline void fetch_ahead(const struct hs_spot *spot, uint64_t first_bytes)
+{
+    uint64_t size = spot->brief.size < first_bytes ? spot->brief.size : first_bytes;
+
+    for (uint64_t at = 48; spot->user && at < size && at < AHEAD_BYTES; at += 64)
+        hs_prefetch(spot->user + at);
+}
+
 static void look_at_shard(struct look *look, size_t shard)
 {
     static const struct piece block = {HS_SOURCE_BLOCK, 0, 0, UINT32_MAX, UINT32_MAX, ""};
@@ -439,16 +452,18 @@ static void look_at_shard(struct look *look, size_t shard)
     while ((count = hs_set_cursor_take(&cursor, spots)) > 0) {
         for (const struct hs_spot *spot = spots; spot < spots + count; spot++) {
             const struct hs_extent *extent = spot->extent;
-            uint64_t off = hs_spot_user_off(heaps, spot);
-            hs_va user = extent->va + off;
+            hs_va user = extent->va + hs_spot_user_off(heaps, spot);
+            uint64_t size = spot->brief.size < look->first_bytes ? spot->brief.size : look->first_bytes;
 
+            if (cursor.words && spot + AHEAD < spots + count)
+                fetch_ahead(spot + AHEAD, look->first_bytes);
             hits.holder = spot->id;
             hits.own_va = extent->kind == HS_EXTENT_RUN ? extent->va + spot->off : extent->va;
             hits.own_size = extent->kind == HS_EXTENT_RUN ? spot->brief.total : extent->size;
             if (spot->user && user % look->pointer == 0)
-                look_at_bytes(&hits, user, spot->user, spot->brief.size);
+                look_at_bytes(&hits, user, spot->user, size);
             else if (extent->kind != HS_EXTENT_HOLE)
-                look_at(&hits, user, user + spot->brief.size);
+                look_at(&hits, user, user + size);
         }
     }
     follow(&hits);
@@ -528,12 +543,16 @@ static struct hs_scan *scan_new(uint32_t block_count, unsigned sources, unsigned
 
 #define MANY 64u /* a set with such a part of all blocks is worth bits for their heaps */
 
-/* Looks into the blocks of `from` and, if that is wanted, into everything else. */
-static enum hs_status scan_run(struct hs_dump *dump, const struct hs_set *from, bool all_sources, struct hs_job *job,
-                               struct hs_scan **scan_ret, struct hs_error *err)
+/* Looks into the first bytes of the blocks of `from` and, if that is wanted, into everything else. */
+static enum hs_status scan_run(struct hs_dump *dump, const struct hs_set *from, uint64_t first_bytes, bool all_sources,
+                               struct hs_job *job, struct hs_scan **scan_ret, struct hs_error *err)
 {
-    struct look look = {
-        .dump = dump, .blocks = from->blocks, .job = job, .from = from, .pointer = dump->space.pointer_size};
+    struct look look = {.dump = dump,
+                        .blocks = from->blocks,
+                        .job = job,
+                        .from = from,
+                        .first_bytes = first_bytes,
+                        .pointer = dump->space.pointer_size};
     unsigned sources = all_sources ? (1u << HS_SOURCE_COUNT) - 1 : 1u << HS_SOURCE_BLOCK;
     enum hs_status status = HS_OK;
 
@@ -577,7 +596,7 @@ enum hs_status hs_dump_scan(struct hs_dump *dump, struct hs_job *job, const stru
     status = busy_blocks(dump, job, &busy, err);
     if (status != HS_OK)
         return status;
-    status = scan_run(dump, busy, true, job, &scan, err);
+    status = scan_run(dump, busy, UINT64_MAX, true, job, &scan, err);
     hs_set_destroy(busy);
     if (status != HS_OK)
         return status;
@@ -613,6 +632,8 @@ enum hs_status hs_set_referenced(const struct hs_set *set, const struct hs_refer
     struct hs_set *pointed;
     enum hs_status status;
 
+    if (!from && options && options->first_bytes)
+        return hs_fail(err, HS_ERR_ARGUMENT, HS_NO_OFF, HS_NO_VA, "first bytes of blocks, but no set of blocks");
     if (from && (from->blocks != set->blocks || (options->sources && options->sources != 1u << HS_SOURCE_BLOCK)))
         return hs_fail(err, HS_ERR_ARGUMENT, HS_NO_OFF, HS_NO_VA,
                        from->blocks != set->blocks ? "the sets come from two dumps"
@@ -622,7 +643,9 @@ enum hs_status hs_set_referenced(const struct hs_set *set, const struct hs_refer
         return hs_fail_memory(err, "a set of blocks");
     if (from)
         sources = 1u << HS_SOURCE_BLOCK;
-    status = from ? scan_run(set->dump, from, false, job, &own, err) : hs_dump_scan(set->dump, job, &scan, err);
+    status = from ? scan_run(set->dump, from, options->first_bytes ? options->first_bytes : UINT64_MAX, false, job,
+                             &own, err)
+                  : hs_dump_scan(set->dump, job, &scan, err);
     if (status == HS_OK) {
         bool settled = atomic_load(&set->settled);
 
@@ -658,6 +681,7 @@ enum hs_status hs_dump_references(struct hs_dump *dump, hs_va from, hs_va to, si
                         .job = job,
                         .test = {.low = from, .span = to > from ? to - from : 0},
                         .target_id = UINT32_MAX,
+                        .first_bytes = UINT64_MAX,
                         .pointer = dump->space.pointer_size};
     struct hs_set *busy;
     uint64_t off;

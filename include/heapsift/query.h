@@ -208,11 +208,12 @@ struct hs_referenced_options {
     unsigned sources;          /* bit 1 << enum hs_source for each to look at; 0: all */
     unsigned aims;             /* bit 1 << enum hs_aim for each to accept; 0: all */
     const struct hs_set *from; /* only pointers in these blocks, busy or not; NULL: all busy blocks */
+    uint64_t first_bytes;      /* with `from`: only in so many of the user bytes of each; 0: in all */
 };
 
 /* A new set: the blocks of `set` that something points to, as `options` (NULL: anything) says. Pointers of a block to
  * itself do not count. All memory is scanned once a dump; a scan from a set of blocks is done each time.
- * HS_ERR_ARGUMENT: two dumps, or sources other than blocks together with `from`. HS_ERR_MEMORY, HS_ERR_CANCELLED. */
+ * HS_ERR_ARGUMENT: two dumps, sources other than blocks together with `from`, `first_bytes` without it. HS_ERR_MEMORY, HS_ERR_CANCELLED. */
 HS_MUST_CHECK HS_API enum hs_status hs_set_referenced(const struct hs_set *set,
                                                       const struct hs_referenced_options *options, struct hs_job *job,
                                                       struct hs_set **set_ret, struct hs_error *err);

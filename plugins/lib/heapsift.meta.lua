@@ -709,9 +709,9 @@ function set:where(text, ...) end
 
 ---The blocks of the set that something points to: one hop. A table says what counts: `sources` (register, stack,
 ---section, block, other), `aims` (user: the first byte the caller got; mapi: user + 2 words; header; interior), `from`:
----only pointers inside these blocks. A set alone means { from = set }. Pointers of a block to itself never count.
+---only pointers inside these blocks, with `first_bytes` only in so many bytes of each. A set alone means { from = set }. Pointers of a block to itself never count.
 ---All memory is scanned once a dump; filter texts have the word `referenced` for it.
----@param from? set|{ sources?: string|string[], aims?: string|string[], from?: set }
+---@param from? set|{ sources?: string|string[], aims?: string|string[], from?: set, first_bytes?: integer }
 ---@return set
 function set:referenced(from) end
 

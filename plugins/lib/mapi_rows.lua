@@ -20,14 +20,15 @@ local function join(a, b)
     return a:count() == 0 and b or a | b
 end
 
--- Those of `buffers` that are linked to these blocks, in any number of steps.
-local function linked_to(blocks, buffers)
+-- Those of `buffers` that are linked to these blocks, in any number of steps: what the blocks point to, and from there
+-- on what the link in a buffer's header leads to, as MAPIFreeBuffer goes.
+local function linked_to(blocks, buffers, header)
     local found = buffers:referenced { from = blocks }
     local from = found
     for _ = 1, CHAIN_MAX do
         if from:count() == 0 then break end
         buffers = buffers - from -- the fewer are looked for, the less there is to do
-        from = buffers:referenced { from = from }
+        from = buffers:referenced { from = from, first_bytes = header }
         found = join(found, from)
     end
     return found
@@ -90,7 +91,7 @@ local function share_linked(signature, list)
         if i == 1 then
             site.linked_blocks, site.linked_bytes = blocks, bytes
         elseif site.gone then
-            local linked = linked_to(site.gone, signature.linked)
+            local linked = linked_to(site.gone, signature.linked, signature.header)
             site.linked_blocks, site.linked_bytes = linked:count(), linked:bytes()
             blocks, bytes = blocks - site.linked_blocks, bytes - site.linked_bytes
         end
@@ -176,11 +177,11 @@ function rows.of(dump, facts)
         local set = #facts.signatures == 1 and left or left:where(known.where)
         left = #facts.signatures > 1 and left - set or left
         local gone = #facts.signatures == 1 and lost or set & lost
-        local linked = linked_to(gone, buffers)
-        local one = { names = known.names, columns = known.columns, size = known.size, kind = known.kind,
-            confidence = known.confidence, of = layout.set_kind(known.columns), set = set, blocks = set:count(),
-            bytes = set:bytes(), lost = gone, lost_blocks = gone:count(), lost_bytes = gone:bytes(), linked = linked,
-            linked_blocks = linked:count(), linked_bytes = linked:bytes(),
+        local linked = linked_to(gone, buffers, facts.header)
+        local one = { header = facts.header, names = known.names, columns = known.columns, size = known.size,
+            kind = known.kind, confidence = known.confidence, of = layout.set_kind(known.columns), set = set,
+            blocks = set:count(), bytes = set:bytes(), lost = gone, lost_blocks = gone:count(),
+            lost_bytes = gone:bytes(), linked = linked, linked_blocks = linked:count(), linked_bytes = linked:bytes(),
             in_lost_sets = in_lost_sets:count() > 0 and (gone & in_lost_sets):count() or 0,
             holders = holders(set - gone, sets) }
         function one.callers(attribution) return callers(dump, one, attribution) end

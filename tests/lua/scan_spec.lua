@@ -87,6 +87,33 @@ print(#dump:referrers(0x7fff1233), pcall(dump.referrers, dump, "x"))
         assert.truthy(lines[51]:find "^0\tfalse\t.*address")
     end)
 
+    it("looks at the first bytes of blocks only, where it is asked to", function()
+        local script = folder .. "/first.lua"
+        local file <close> = assert(io.open(script, "w"))
+        file:write [[
+local busy = dump:blocks { state = "busy" }
+local pointed = {}
+for block in busy:each() do
+    local target = block.size >= 8 and dump:block(block:u32(4))
+    if target and target ~= block and target.state ~= "uncommitted" then pointed[target.address] = true end
+    local first = block.size >= 4 and dump:block(block:u32(0))
+    if first and first ~= block and first.state ~= "uncommitted" then pointed[first.address] = true end
+end
+local wanted, got = 0, dump:blocks():referenced { from = busy, first_bytes = 11 }
+for _ in pairs(pointed) do wanted = wanted + 1 end
+for block in got:each() do assert(pointed[block.address], ("%x"):format(block.address)) end
+assert(got:count() == wanted and wanted > 100 and wanted < dump:blocks():referenced { from = busy }:count())
+for _, bad in ipairs { 0, -1, 1.5, "x", {} } do
+    print(select(2, pcall(busy.referenced, busy, { from = busy, first_bytes = bad })))
+end
+print(select(2, pcall(busy.referenced, busy, { first_bytes = 8 })))
+]]
+        file:close()
+        local lines = program.lines(program.output { "run", script, sample(folder, "--scale", "0.02") })
+        for i = 1, 5 do assert.truthy(lines[i]:find("first_bytes: expected a number of bytes, 1 or more", 1, true)) end
+        assert.truthy(lines[6]:find("first bytes of blocks, but no set of blocks", 1, true))
+    end)
+
     it("finds the same of few blocks, which it looks for alone, as of all", function()
         local script = folder .. "/few.lua"
         local file <close> = assert(io.open(script, "w"))

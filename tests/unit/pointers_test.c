@@ -101,8 +101,8 @@ static enum hs_aim aim_of(const struct fixture *f, const struct hs_block *block,
     return value == (block->large ? 0 : block->va) ? HS_AIM_HEADER : HS_AIM_INTERIOR;
 }
 
-/* What the words of busy blocks of a set lead to: bit 1 << aim of each block. */
-static uint8_t *look_plainly(const struct fixture *f, const struct hs_set *from)
+/* What the first words of busy blocks of a set lead to: bit 1 << aim of each block. */
+static uint8_t *look_plainly(const struct fixture *f, const struct hs_set *from, uint64_t first_bytes)
 {
     const struct hs_space *space = &f->d.dump->space;
     uint8_t *aims = calloc(f->d.count + 1, 1);
@@ -112,7 +112,8 @@ static uint8_t *look_plainly(const struct fixture *f, const struct hs_set *from)
         hs_va value;
 
         assert_int_equal(hs_blocks_get(f->d.blocks, id, &block), HS_OK);
-        for (uint64_t at = 0; at + f->d.process.pointer <= block.size; at += f->d.process.pointer)
+        for (uint64_t at = 0; at + f->d.process.pointer <= block.size && at + f->d.process.pointer <= first_bytes;
+             at += f->d.process.pointer)
             if (hs_space_pointer(space, block.user_va + at, &value) &&
                 hs_blocks_find(f->d.blocks, value, &to) == HS_OK && to.id != id && to.state != HS_BLOCK_UNCOMMITTED)
                 aims[to.id] |= (uint8_t)(1u << aim_of(f, &to, value));
@@ -120,12 +121,12 @@ static uint8_t *look_plainly(const struct fixture *f, const struct hs_set *from)
     return aims;
 }
 
-static void assert_referenced(const struct fixture *f, const struct hs_set *all, const struct hs_set *busy,
-                              const struct hs_set *from, const uint8_t *aims, uint32_t *found)
+static void assert_referenced(const struct fixture *f, const struct hs_set *all, const struct hs_set *from,
+                              uint64_t first_bytes, const uint8_t *aims, uint32_t *found)
 {
     for (unsigned aim = 0; aim < HS_AIM_COUNT; aim++) {
         struct hs_referenced_options options = {
-            .sources = 1u << HS_SOURCE_BLOCK, .aims = 1u << aim, .from = from == busy ? NULL : from};
+            .sources = 1u << HS_SOURCE_BLOCK, .aims = 1u << aim, .from = from, .first_bytes = first_bytes};
         struct hs_set *set = NULL;
 
         assert_int_equal(hs_set_referenced(all, &options, NULL, &set, NULL), HS_OK);
@@ -168,8 +169,8 @@ static void check(unsigned pointer, bool damaged, unsigned thread_count, bool su
         assert_non_null(hs_blocks_summaries(f.d.blocks, thread_count));
     assert_int_equal(hs_set_create(f.d.dump, NULL, NULL, &all, NULL), HS_OK);
     assert_int_equal(hs_set_create(f.d.dump, &busy_only, NULL, &busy, NULL), HS_OK);
-    aims = look_plainly(&f, busy);
-    assert_referenced(&f, all, busy, busy, aims, &found);
+    aims = look_plainly(&f, busy, UINT64_MAX);
+    assert_referenced(&f, all, NULL, 0, aims, &found);
     free(aims);
     for (unsigned i = 0; i < 3; i++) {
         struct hs_filter *filter;
@@ -178,9 +179,13 @@ static void check(unsigned pointer, bool damaged, unsigned thread_count, bool su
         assert_int_equal(hs_filter_create(f.d.dump, ops[i], op_counts[i], NULL, 0, NULL, &filter, NULL), HS_OK);
         assert_int_equal(hs_set_where(busy, filter, NULL, &from, NULL), HS_OK);
         hs_filter_destroy(filter);
-        aims = look_plainly(&f, from);
-        assert_referenced(&f, all, busy, from, aims, &found);
-        free(aims);
+        for (unsigned k = 0; k < 4; k++) {
+            const uint64_t first_bytes[] = {0, 1, 20, UINT64_MAX};
+
+            aims = look_plainly(&f, from, first_bytes[k] ? first_bytes[k] : UINT64_MAX);
+            assert_referenced(&f, all, from, first_bytes[k], aims, &found);
+            free(aims);
+        }
         hs_set_destroy(from);
     }
     assert_true(found > 3000);

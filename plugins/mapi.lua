@@ -229,29 +229,55 @@ local function one_of(context, arrays, looked_at, row)
         :sample(1)[1]
 end
 
+-- A filter text: a buffer that begins with a property value.
+local function array_text(context)
+    local h = context.header
+    return ("size >= %d and u16(%d) in %s and u16(%d) > 0"):format(h + context.value, h, layout.type_list, h + 2)
+end
+
+-- The beginning that most blocks of a sample have, as a row of a group; nil: no such.
+local function commonest(context, sample)
+    local counts, h = {}, context.header
+    for _, block in ipairs(sample) do
+        local first, second = block:u32(h), block:u32(h + context.value)
+        local key = ("%x %x %x"):format(block.size, first, second or 0)
+        local row = counts[key] or { size = block.size, first = first, second = second, count = 0 }
+        row.count, counts[key] = row.count + 1, row
+        if 2 * row.count > #sample then return row end
+    end
+    return nil
+end
+
+-- The tags alone rule most of what is no array out: by itself only a known one counts.
+local function may_be_array(context, row)
+    local worth = layout.weight(row.first)
+    local has_second = row.size >= context.header + 2 * context.value and row.second and layout.weight(row.second)
+    return worth and (has_second or worth == 1)
+end
+
 -- Labels arrays; returns their signatures, most bytes first.
-local function find_arrays(context, buffers)
-    local h, v = context.header, context.value
-    local arrays = buffers:where(("size >= %d and u16(%d) in %s and u16(%d) > 0"):format(h + v, h, layout.type_list,
-        h + 2))
-    local signatures, looked_at = {}, arrays:sample(LINKS)
-    local groups = arrays:group("size", ("first = u32(%d)"):format(h), ("second = u32(%d)"):format(h + v))
-        :top(GROUPS_MAX)
-    for number, row in pairs(groups) do
-        local worth = layout.weight(row.first)
-        -- The tags alone rule most of what is no array out: by itself only a known one counts.
-        local second = row.size >= h + 2 * v and row.second and layout.weight(row.second)
-        if not second and worth ~= 1 then worth = nil end
-        local left = worth and math.min(row.count, SIGNATURES_MAX) or 0
-        while left > 0 do
+local function find_arrays(context, arrays)
+    local h, signatures = context.header, {}
+    local function take(row, looked_at)
+        for _ = 1, may_be_array(context, row) and SIGNATURES_MAX or 0 do
             local block = one_of(context, arrays, looked_at, row)
             local signature, matched
             if block then signature, matched = judge_array(context, arrays, block) end
             if not signature then break end
             signatures[#signatures + 1] = signature
-            left = matched:count() >= row.count and 0 or left - 1
-            if left > 0 or number < #groups then arrays, looked_at = arrays - matched, {} end
+            arrays, looked_at = arrays - matched, {}
+            if matched:count() >= row.count then break end
         end
+    end
+    local sample = arrays:sample(LINKS)
+    local most = commonest(context, sample)
+    if most then -- to group all by their beginnings takes longer than to look for this one
+        take(most, sample)
+        sample = arrays:sample(LINKS)
+    end
+    for row in arrays:group("size", ("first = u32(%d)"):format(h), ("second = u32(%d)"):format(h + context.value))
+            :top(GROUPS_MAX) do
+        take(row, sample)
     end
     table.sort(signatures, function(a, b)
         if a.bytes ~= b.bytes then return a.bytes > b.bytes end
@@ -282,11 +308,15 @@ local function judge_set(context, block)
     return looked > 0 and sound / looked or 0, kind or "row set or address list"
 end
 
-local function find_sets(context, buffers)
+-- A filter text: a buffer that begins with a count of rows and a first row.
+local function set_text(context)
     local h, first = context.header, context.rows
-    local found = buffers:where(("size >= %d and u32(%d) in 1..0x100000 and u32(%d) * %d + %d <= size and " ..
-        "u32(%d) in 1..0x1000 and %s"):format(first + context.entry, h, h, context.entry, first, first + 4,
-        points(context, first + 8)))
+    return ("size >= %d and u32(%d) in 1..0x100000 and u32(%d) * %d + %d <= size and u32(%d) in 1..0x1000 and %s"):
+        format(first + context.entry, h, h, context.entry, first, first + 4, points(context, first + 8))
+end
+
+local function find_sets(context, found)
+    local h, first = context.header, context.rows
     local sets, groups = {}, 0
     for row in found:group("size", ("rows = u32(%d)"):format(h), ("columns = u32(%d)"):format(first + 4)) do
         groups = groups + 1
@@ -332,8 +362,8 @@ local function recognise(dump, set, found)
         set:where(words_text(facts.more_flags) .. (rare and "" or " and " .. sound_link(context)))
             :label("mapi.more", 0.95, "flags of a linked MAPI buffer")
     end
-    facts.signatures = find_arrays(context, buffers)
-    facts.sets = find_sets(context, buffers)
+    local arrays, sets = buffers:where(array_text(context), set_text(context))
+    facts.signatures, facts.sets = find_arrays(context, arrays), find_sets(context, sets)
     buffers:label("mapi.buffer", 0.6, ("flags 0x%x of a MAPI buffer"):format(words[1]))
     return facts
 end

@@ -15,7 +15,8 @@ local function bstr_of(dump)
     return dump.pointer_size, dump.pointer_size - 4
 end
 
--- Cheap tests of single bytes stand first in each filter: whole heaps go through them.
+-- Cheap tests of single bytes stand first in each filter, as whole heaps go through them, and a test that mostly tells
+-- stands before others: each counts the characters anew.
 local function find_text(dump)
     local text_at, length_at = bstr_of(dump)
     -- What other recognisers find mostly begins with a byte 1 (flags); no text does, nor the length of a BSTR.
@@ -35,15 +36,16 @@ local function recognise(dump, _, texts)
     label(("u32(%d) in 4..size - %d and u32(%d) == 2 * utf16(%d)"):format(length_at, text_at + 2, length_at, text_at),
         "bstr", 0.97, "length in bytes before UTF-16 text")
 
-    label("not u8(1) == 0 and " .. WHOLE_ASCII .. " and ascii(0) > 3", "string.ascii", 0.95,
+    label("not u8(1) == 0 and " .. WHOLE_ASCII .. " and (size > 11 or ascii(0) > 3)", "string.ascii", 0.95,
         "text to the end of the block")
-    label("not u8(1) == 0 and ascii(0) > 7 and (2 * ascii(0) >= size or ascii(0) > 15)", "string.ascii", 0.6,
+    label("not u8(1) == 0 and (ascii(0) > 15 or ascii(0) > 7 and 2 * ascii(0) >= size)", "string.ascii", 0.6,
         "text, then other bytes")
 
     -- Latin text has zeros in between, which other bytes hardly have twice.
     local latin <const> = "u8(1) == 0 and u8(3) == 0 and "
-    label(latin .. WHOLE_UTF16 .. " and utf16(0) > 2", "string.utf16", 0.95, "text to the end of the block")
-    label(latin .. "utf16(0) in 4..size / 2 - 1 and (4 * utf16(0) >= size or utf16(0) > 15)", "string.utf16", 0.6,
+    label(latin .. WHOLE_UTF16 .. " and (size > 14 or utf16(0) > 2)", "string.utf16", 0.95,
+        "text to the end of the block")
+    label(latin .. "utf16(0) in 4..size / 2 - 1 and (utf16(0) > 15 or 4 * utf16(0) >= size)", "string.utf16", 0.6,
         "text, then other bytes")
 
     -- Other scripts: most pairs of bytes are some character, so a terminator at the very end, and characters of one

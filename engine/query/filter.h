@@ -64,8 +64,17 @@ static inline uint64_t hs_filter_load(const uint8_t *bytes, unsigned size)
     }
 }
 
+/* Whether a number is in the list of an instruction that has no map. */
+bool hs_filter_among_sorted(const struct hs_instruction *at, int64_t number);
 /* Whether a number is in the list of an instruction. */
-bool hs_filter_among(const struct hs_instruction *at, int64_t number);
+static inline bool hs_filter_among(const struct hs_instruction *at, int64_t number)
+{
+    uint64_t bit = (uint64_t)number - (uint64_t)at->off;
+
+    if (!at->map)
+        return hs_filter_among_sorted(at, number);
+    return bit < (uint64_t)at->value && (at->map[bit / 64] >> (bit % 64) & 1);
+}
 /* Whether user bytes are what HS_RUN_READ_EQUAL or HS_RUN_READ_AMONG wants. */
 static inline bool hs_filter_wanted(const struct hs_instruction *test, int64_t number)
 {

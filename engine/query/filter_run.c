@@ -126,16 +126,11 @@ static struct value text_run(const struct hs_filter *filter, const struct hs_spo
     return present(2 * count + 1 >= size || hs_load_u16(bytes + 2 * count) == 0 ? count : 0);
 }
 
-bool hs_filter_among(const struct hs_instruction *at, int64_t number)
+bool hs_filter_among_sorted(const struct hs_instruction *at, int64_t number)
 {
     const struct hs_filter_text *sorted = at->text;
     size_t low = 0, high = sorted->size / 8;
 
-    if (at->map) {
-        uint64_t bit = (uint64_t)number - (uint64_t)at->off;
-
-        return bit < (uint64_t)at->value && (at->map[bit / 64] >> (bit % 64) & 1);
-    }
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         int64_t found = (int64_t)hs_load_u64(sorted->bytes + middle * 8);

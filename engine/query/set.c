@@ -37,7 +37,7 @@ void hs_set_destroy(struct hs_set *set)
     free(set);
 }
 
-#define FEW_OF 16u /* a set with no more than such a part of the blocks that it can have: the others are stepped over */
+#define FEW_OF 8u /* a set with no more than such a part of the blocks that it can have: the others are stepped over */
 
 void hs_set_cursor_init(struct hs_set_cursor *cursor, const struct hs_set *set, uint32_t from, uint32_t to)
 {

@@ -82,7 +82,7 @@ describe("a thousand dumps", function()
             i=0; while [ $i -lt 20 ]; do
                 "$H" batch plain.lua few --out kill.db --resume > /dev/null & pid=$!
                 sleep 0.$(awk -v s=$i 'BEGIN { srand(s + 7); printf "%03d", 20 + rand() * 180 }')
-                kill -9 $pid; wait $pid 2> /dev/null
+                kill -9 $pid 2> /dev/null; wait $pid 2> /dev/null
                 i=$((i + 1))
             done
             "$H" batch plain.lua few --out kill.db --resume > /dev/null; echo "rest $?"

@@ -289,7 +289,7 @@ describe("a batch", function()
             "$H" batch long.lua dumps --out all.db --resume > /dev/null; echo "rest $?"
             for pause in 0.05 0.1 0.15 0.2; do
                 "$H" batch long.lua dumps --jobs 2 --out kill.db --resume > /dev/null & pid=$!
-                sleep $pause; kill -9 $pid; wait $pid 2> /dev/null
+                sleep $pause; kill -9 $pid 2> /dev/null; wait $pid 2> /dev/null
             done
             "$H" batch long.lua dumps --out kill.db --resume > /dev/null; echo "kill $?"]]
         assert.truthy(out:find "full.db: [^\n]*%-%-resume goes on\nfull 5\nrest 4\n", out)
@@ -310,7 +310,7 @@ describe("a batch", function()
             "$H" merge back.db part3.db part1.db part3.db > /dev/null
             for pause in 0.005 0.01 0.02; do
                 "$H" merge back.db part1.db part2.db part3.db > /dev/null & pid=$!
-                sleep $pause; kill -9 $pid; wait $pid 2> /dev/null
+                sleep $pause; kill -9 $pid 2> /dev/null; wait $pid 2> /dev/null
             done
             "$H" merge back.db part2.db part3.db part1.db > /dev/null; echo "two $?"]]
         assert.truthy(out:find "one.db: 3 parts joined, 6 dumps, 6 results, 1 errors\none 0\ntwo 0\n", out)

@@ -276,6 +276,16 @@ print(pcall(heapsift.heuristic, "big", 5))]]
         assert.truthy(lines[7]:find "heapsift.heuristic: a dump expected, got number")
     end)
 
+    it("that is run as a script says what it is", function()
+        write("one.lua", GOOD:format "")
+        local out, code, err = program.run({ "run", "one.lua", "tiny.dmp" }, folder)
+        assert.same({ "", 2 }, { out, code })
+        assert.same("heapsift: one: one.lua is no script, but a plugin of kind heuristic: put it into a folder for " ..
+            "--plugins\n", err)
+        write("one.lua", "return { kind = 1 }")
+        assert.same({ "", 0, "" }, { program.run({ "run", "one.lua", "tiny.dmp" }, folder) })
+    end)
+
     it("that cannot run says so", function()
         local function ends(name, code, pattern)
             local out, got, err = program.run({ "run", name, "tiny.dmp", "--plugins", "plug" }, folder)

@@ -293,12 +293,21 @@ local function new_context(data_dir, common, script, line)
     }
 end
 
+-- What a script returns is nobody's business; but a plugin that is run as a script would do nothing, and not say so.
+local function no_plugin(context, returned)
+    if type(returned) == "table" and type(returned.kind) == "string" then
+        ends.fail("usage", ("%s is no script, but a plugin of kind %s: put it into a folder for --plugins"):format(
+            context.script.shown, returned.kind))
+    end
+end
+
 -- Runs the chunk; returns nil or what it ended with.
 local function execute(context)
     local env = environment(context)
     local chunk, message = sandbox.load_file(context.script.path, context.script.shown, env)
     if not chunk then return { bug = message } end
     local ok, e = xpcall(chunk, handler)
+    if ok then ok, e = xpcall(no_plugin, handler, context, e) end
     if ok then return nil end
     if type(e) == "string" then e = { bug = e } end -- out of memory comes without the handler
     return e

@@ -15,7 +15,7 @@ sentences.meaning = {
     ["line 2"] = "the first frame outside allocators and system modules (plugins/lib/callers.lua) of the stack that " ..
         "attribution gives most of these blocks, and the probability that they are of this caller (byte-weighted).",
     ["line 3"] = "what recognisers say of the blocks' content, who points to them (one hop), and how sure it is " ..
-        "that they are a leak.",
+        "that they are a leak: the less, the more of the private memory the dump lacks.",
     suspect = "all blocks of one caller: user sizes from the heap entries, stacks from the trace database by the " ..
         "attributed index. Lost: no register, stack, writable section, busy block or private memory holds an " ..
         "address inside the block; and MAPI buffers linked to a lost row.",

@@ -368,7 +368,7 @@ struct dense {
 /* Adds what was counted by key to the first table. */
 static bool add_dense(struct grouping *grouping)
 {
-    for (size_t i = 0; i < grouping->table_count * DENSE; i++) {
+    for (size_t i = 0; i < (size_t)grouping->table_count * DENSE; i++) {
         const struct dense *dense = &grouping->dense[i];
         uint64_t key = i % DENSE == DENSE_NONE ? HS_KEY_NONE : i % DENSE;
         uint64_t row[DENSE_STRIDE] = {key, dense->count, dense->bytes};
@@ -694,7 +694,7 @@ static bool group_blocks(struct grouping *grouping)
     else if (takes_plain(grouping))
         grouping->plain = hs_blocks_summaries_made(set->blocks);
     if (grouping->summaries && grouping->shape.stride == DENSE_STRIDE)
-        grouping->dense = calloc(grouping->table_count * DENSE, sizeof *grouping->dense);
+        grouping->dense = calloc((size_t)grouping->table_count * DENSE, sizeof *grouping->dense);
     if (grouping->summaries && grouping->shape.stride == DENSE_STRIDE && !grouping->dense)
         return false;
     hs_parallel_slots(grouping->table_count, hs_set_shards(set), group_shard, grouping);

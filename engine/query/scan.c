@@ -531,7 +531,7 @@ static void look_deinit(struct look *look)
 /* With bits for these sources. */
 static struct hs_scan *scan_new(uint32_t block_count, unsigned sources, unsigned thread_count)
 {
-    const size_t words = (size_t)block_count / 64 + 1, all = hs_popcount(sources) * HS_AIM_COUNT * words;
+    const size_t words = (size_t)block_count / 64 + 1, all = words * hs_popcount(sources) * HS_AIM_COUNT;
     struct hs_scan *scan = hs_alloc_touched(thread_count, sizeof *scan + all * sizeof(uint64_t));
     uint64_t *next = scan ? scan->bits : NULL;
 

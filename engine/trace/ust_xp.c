@@ -128,7 +128,7 @@ enum hs_status hs_traces_get(const struct hs_traces *traces, uint32_t index, str
     status = read_entry(traces, index, &hints, &trace, buffer, &frames, err);
     if (status != HS_OK)
         return status;
-    for (unsigned i = 0; i < trace.depth; i++)
+    for (size_t i = 0; i < trace.depth; i++)
         trace.frames[i] = pointer == 4 ? hs_load_u32(frames + i * 4u) : hs_load_u64(frames + i * 8u);
     *trace_ret = trace;
     return HS_OK;
